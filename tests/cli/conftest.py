@@ -1,0 +1,15 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "detector"))
+
+from fake_model import write_export
+
+
+@pytest.fixture(scope="session")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export folder whose model calls 笨, 蛋 and 滚 toxic."""
+    pytest.importorskip("onnx")
+    return write_export(tmp_path_factory.mktemp("export"))

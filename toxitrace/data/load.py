@@ -1,0 +1,88 @@
+"""Files named in a config -> examples with spans and rationales, and the hashes of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from toxitrace.config import DataConfig
+from toxitrace.data.annotations import BUILTINS, Rationales, attach_spans, read_rationales, read_spans, unknown_ids
+from toxitrace.data.formats import read_examples
+from toxitrace.data.hashing import sha256_file
+from toxitrace.data.records import Example
+from toxitrace.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledData:
+    """Training and development examples as a config describes them."""
+
+    train: list[Example]
+    dev: list[Example]
+    rationales: dict[str, Rationales]
+    sha256: dict[str, str]
+    """Of every file read, by its name."""
+    unmatched: int
+    """Annotations whose id is not among the training texts."""
+
+
+def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
+    """Read every file of ``config`` and join annotations by id.
+
+    Raises:
+        ConfigError: no training file is named.
+        DataError: a file or row is unusable; two files share an id; no annotation matches.
+    """
+    if not config.train:
+        raise ConfigError("no training texts; name files with --data.train")
+    train = _read_all(config.train)
+    ids = {example.id for example in train}
+    rationales: dict[str, Rationales] = {}
+    unmatched = 0
+    for source in config.spans:
+        spans = read_spans(source)
+        missing = unknown_ids(train, spans)
+        _require_match(source, len(spans), len(missing))
+        unmatched += len(missing)
+        train = attach_spans(train, spans)
+    for source in config.rationales:
+        found = read_rationales(source)
+        known = {id: row for id, row in found.items() if id in ids}
+        _require_match(source, len(found), len(found) - len(known))
+        unmatched += len(found) - len(known)
+        rationales |= known
+    if config.limit is not None and config.limit < len(train):
+        chosen = np.random.default_rng([seed, len(train)]).permutation(len(train))[: config.limit]
+        train = [train[i] for i in sorted(chosen.tolist())]
+    dev = _read_all(config.dev)
+    return LabelledData(train, dev, rationales, hash_sources([*config.train, *config.dev, *config.spans, *config.rationales]), unmatched)
+
+
+def hash_sources(sources: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of every file by its name; shipped annotations are named, their hash is the package's version."""
+    return {
+        (source if source in BUILTINS else Path(source).name): ("shipped" if source in BUILTINS else sha256_file(source))
+        for source in sources
+    }
+
+
+def _read_all(paths: Iterable[str]) -> list[Example]:
+    examples: list[Example] = []
+    seen: dict[str, str] = {}
+    for path in paths:
+        for example in read_examples(path):
+            if example.id in seen:
+                raise DataError(
+                    f"{path}: id {example.id!r} was already used in {seen[example.id]}; ids must be unique across files"
+                )
+            seen[example.id] = path
+            examples.append(example)
+    return examples
+
+
+def _require_match(source: str, n_rows: int, n_missing: int) -> None:
+    if n_rows and n_missing == n_rows:
+        raise DataError(f"{source}: none of its {n_rows} ids is among the training texts; does it belong to them?")

@@ -1,0 +1,123 @@
+"""Examples -> training rows: tokens, soft labels, token masks from weak spans, rationales. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from toxitrace.data.annotations import Rationales
+from toxitrace.data.records import Example
+from toxitrace.text.align import spans_to_token_mask
+from toxitrace.text.tokenize import TextTokenizer
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingRow:
+    """One text ready for batching; T tokens, [CLS] and [SEP] included.
+
+    Attributes:
+        input_ids: (T,) token ids.
+        label: 0 or 1 as published.
+        toxic_prob: the label to train on, soft for doubtful rows.
+        toxic_mask: (T,) bool, tokens that carry evidence; all False without usable spans.
+        supervised: whether the gradient losses use this row: toxic, with a toxic and another token.
+        supporting_ids: (R,) the rationale for the label, empty if there is none.
+        opposing_ids: (R',) the rationale against it.
+    """
+
+    input_ids: Ids
+    label: int
+    toxic_prob: float
+    toxic_mask: npt.NDArray[np.bool_]
+    supervised: bool
+    supporting_ids: Ids
+    opposing_ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What became of the rows, for the user to read."""
+
+    rows: int
+    positive: int
+    truncated: int
+    doubtful: int
+    supervised: int
+    with_rationales: int
+
+
+def is_doubtful(example: Example) -> bool:
+    """Whether somebody looked for evidence and found the opposite of the label.
+
+    >>> is_doubtful(Example("a", "今天天气不错", 1, spans=())), is_doubtful(Example("b", "今天天气不错", 1))
+    (True, False)
+    """
+    return example.spans is not None and bool(example.spans) != bool(example.label)
+
+
+def prepare_rows(
+    examples: Sequence[Example],
+    tokenizer: TextTokenizer,
+    *,
+    max_tokens: int,
+    doubtful_label: float | None = None,
+    rationales: Mapping[str, Rationales] | None = None,
+) -> tuple[list[TrainingRow], Preparation]:
+    """Tokenise labelled examples and align their spans and rationales.
+
+    Args:
+        examples: every one has a label.
+        tokenizer: folds and tokenises.
+        max_tokens: longer texts and rationales are cut here, [CLS] and [SEP] included.
+        doubtful_label: soft label of rows whose label and evidence disagree; None keeps the published label.
+        rationales: by example id.
+    """
+    content = max_tokens - 2
+    tokens = tokenizer.tokenize([example.text for example in examples])
+    paired = [(index, rationales[e.id]) for index, e in enumerate(examples) if rationales and e.id in rationales]
+    argued = tokenizer.tokenize([side for _, pair in paired for side in (pair.toxic, pair.non_toxic)])
+    sides: dict[int, tuple[Ids, Ids]] = {
+        index: (
+            _framed(argued[2 * n].token_ids[:content], tokenizer),
+            _framed(argued[2 * n + 1].token_ids[:content], tokenizer),
+        )
+        for n, (index, _) in enumerate(paired)
+    }
+    none = np.zeros(0, np.int64)
+    rows: list[TrainingRow] = []
+    truncated = doubtful = 0
+    for index, (example, text) in enumerate(zip(examples, tokens, strict=True)):
+        label = int(example.label or 0)
+        soft = doubtful_label is not None and is_doubtful(example)
+        doubtful += is_doubtful(example)
+        truncated += len(text.token_ids) > content
+        inner = spans_to_token_mask(example.spans or (), text.starts, text.ends)[:content]
+        pro, con = sides.get(index, (none, none))
+        rows.append(
+            TrainingRow(
+                input_ids=_framed(text.token_ids[:content], tokenizer),
+                label=label,
+                toxic_prob=doubtful_label if soft and doubtful_label is not None else float(label),
+                toxic_mask=np.pad(inner, 1),
+                supervised=bool(label == 1 and inner.any() and not inner.all()),
+                supporting_ids=pro if label else con,
+                opposing_ids=con if label else pro,
+            )
+        )
+    return rows, Preparation(
+        rows=len(rows),
+        positive=sum(row.label for row in rows),
+        truncated=truncated,
+        doubtful=doubtful,
+        supervised=sum(row.supervised for row in rows),
+        with_rationales=len(paired),
+    )
+
+
+def _framed(token_ids: Ids, tokenizer: TextTokenizer) -> Ids:
+    return np.concatenate([[tokenizer.cls_id], token_ids, [tokenizer.sep_id]])

@@ -1,0 +1,39 @@
+"""What a detector asks of a model, whatever runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenBatch:
+    """Padded token sequences, special tokens included.
+
+    Attributes:
+        input_ids: (B, T) int64.
+        attention_mask: (B, T) int64, 1 at tokens and 0 at padding.
+    """
+
+    input_ids: NDArray[np.int64]
+    attention_mask: NDArray[np.int64]
+
+
+class Backend(Protocol):
+    """A model that weighs token batches. Legend: B batch, T tokens."""
+
+    @property
+    def name(self) -> str:
+        """Short name of what runs the model, for reports: ``onnx``, ``torch``."""
+        ...
+
+    def margins(self, batch: TokenBatch) -> NDArray[np.float32]:
+        """Uncalibrated margins z_tox - z_non, (B,)."""
+        ...
+
+    def saliency(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Margins (B,), and the un-normalised weight of every token (B, T), 0 at padding."""
+        ...

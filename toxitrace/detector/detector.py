@@ -1,0 +1,189 @@
+"""Texts in, verdicts and toxic words out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toxitrace.detector.backend import Backend
+from toxitrace.detector.explanation import Explanation
+from toxitrace.detector.scoring import margins, probabilities, saliencies
+from toxitrace.detector.windowed import WindowedText, char_saliency, windowed
+from toxitrace.errors import ConfigError, DataError
+from toxitrace.settings import ModelSettings
+from toxitrace.spans import bicse
+from toxitrace.text import TextTokenizer, separator_mask
+from toxitrace.types import Prediction, Span
+
+# Texts worked on at once: bounds the memory of a call, whatever the length of its list.
+_GROUP = 1024
+# Digits of probabilities and scores: below, numbers depend on the batch that a text happened to stand in.
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Verdict:
+    """What the first stage found: probabilities of the windows of one text."""
+
+    windowed: WindowedText
+    window_probs: NDArray[np.float64]  # (windows,)
+    toxic: bool
+
+    @property
+    def probability(self) -> float:
+        return float(self.window_probs.max(initial=0.0))
+
+
+class Detector:
+    """Finds toxic texts and the words that make them so.
+
+    Every text is scored first; the gradients that show the words are taken only where they are needed.
+    A text longer than the encoder is read in overlapping windows: its probability is the largest of any
+    window, its spans come from the windows that reach the threshold. A text without tokens (empty, blank,
+    invisible) is not toxic and has probability 0.
+
+    Args:
+        backend: runs the model.
+        tokenizer: the model's tokenizer.
+        settings: the model's settings.
+        threshold: calibrated probability from which a text is toxic; None takes the model's own.
+        max_windows: windows read of one text; the rest is left out and ``truncated`` set.
+
+    Raises:
+        ConfigError: ``threshold`` is no probability, or ``max_windows`` below 1.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        tokenizer: TextTokenizer,
+        settings: ModelSettings,
+        threshold: float | None = None,
+        max_windows: int = 4096,
+    ) -> None:
+        self.threshold = settings.threshold if threshold is None else threshold
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ConfigError(f"threshold is {threshold}; expected a probability from 0 to 1")
+        if max_windows < 1:
+            raise ConfigError(f"max_windows is {max_windows}; expected 1 or more")
+        self.backend = backend
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.max_windows = max_windows
+
+    @overload
+    def predict(self, texts: str, *, force_spans: bool = False) -> Prediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, texts: Iterable[str], *, force_spans: bool = False) -> list[Prediction]: ...
+    def predict(self, texts: str | Iterable[str], *, force_spans: bool = False) -> Prediction | list[Prediction]:
+        """Score texts and mark their toxic words.
+
+        Args:
+            texts: one text, or any number of them.
+            force_spans: mark the most suspicious words of clean texts too.
+
+        Returns:
+            One prediction for a ``str``, else a list in the order of ``texts``. Equal texts are scored once.
+
+        Raises:
+            DataError: an item is no string; the message names its index.
+        """
+        if isinstance(texts, str):
+            return self._predict_unique([texts], force_spans)[0]
+        rows = _strings(texts)
+        unique = list(dict.fromkeys(rows))
+        found: dict[str, Prediction] = {}
+        for start in range(0, len(unique), _GROUP):
+            group = unique[start : start + _GROUP]
+            found.update(zip(group, self._predict_unique(group, force_spans), strict=True))
+        return [found[text] for text in rows]
+
+    @overload
+    def predict_spans(self, texts: str, *, force_spans: bool = False) -> list[Span]: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict_spans(self, texts: Iterable[str], *, force_spans: bool = False) -> list[list[Span]]: ...
+    def predict_spans(self, texts: str | Iterable[str], *, force_spans: bool = False) -> list[Span] | list[list[Span]]:
+        """The toxic words alone, as ``predict`` finds them: [] for a clean text."""
+        if isinstance(texts, str):
+            return list(self.predict(texts, force_spans=force_spans).spans)
+        return [list(prediction.spans) for prediction in self.predict(texts, force_spans=force_spans)]
+
+    def explain(self, text: str, *, force_spans: bool = False) -> Explanation:
+        """Score one text and weigh every character, whatever the verdict.
+
+        Raises:
+            DataError: ``text`` is no string.
+        """
+        if not isinstance(text, str):
+            raise DataError(f"text is of type {type(text).__name__}; expected a str")
+        (verdict,) = self._verdicts([text])
+        ((saliency, spans),) = self._evidence([text], [verdict])
+        if not (verdict.toxic or force_spans):
+            spans = ()
+        truncated = verdict.windowed.truncated
+        return Explanation(text, verdict.toxic, verdict.probability, spans, saliency, truncated)
+
+    def _predict_unique(self, texts: Sequence[str], force_spans: bool) -> list[Prediction]:
+        verdicts = self._verdicts(texts)
+        chosen = [i for i, verdict in enumerate(verdicts) if verdict.toxic or force_spans]
+        evidence = self._evidence([texts[i] for i in chosen], [verdicts[i] for i in chosen])
+        spans = {i: found for i, (_, found) in zip(chosen, evidence, strict=True)}
+        return [
+            Prediction(text, verdict.toxic, verdict.probability, spans.get(i, ()), verdict.windowed.truncated)
+            for i, (text, verdict) in enumerate(zip(texts, verdicts, strict=True))
+        ]
+
+    def _verdicts(self, texts: Sequence[str]) -> list[_Verdict]:
+        """First stage: the windows of all texts, flattened into one run of the model."""
+        cut = [
+            windowed(tokens, self.settings.max_tokens, self.max_windows) for tokens in self.tokenizer.tokenize(texts)
+        ]
+        sequences = [one.sequence(i, self.tokenizer) for one in cut for i in range(len(one.bounds))]
+        raw = probabilities(margins(self.backend, sequences, self.tokenizer.pad_id), self.settings.calibration)
+        found = np.round(raw, _DIGITS)
+        ends = np.cumsum([len(one.bounds) for one in cut])
+        probs = np.split(found, ends[:-1])
+        return [_Verdict(one, own, bool((own >= self.threshold).any())) for one, own in zip(cut, probs, strict=True)]
+
+    def _evidence(
+        self, texts: Sequence[str], verdicts: Sequence[_Verdict]
+    ) -> list[tuple[NDArray[np.float64], tuple[Span, ...]]]:
+        """Second stage: (n_chars,) saliency and spans of texts that deserve them."""
+        deciding = [self._deciding_windows(verdict) for verdict in verdicts]
+        sequences = [
+            verdict.windowed.sequence(window, self.tokenizer)
+            for verdict, chosen in zip(verdicts, deciding, strict=True)
+            for window in chosen
+        ]
+        weights = iter(saliencies(self.backend, sequences, self.tokenizer.pad_id))
+        results = []
+        for text, verdict, chosen in zip(texts, verdicts, deciding, strict=True):
+            separators = separator_mask(text)
+            own = [(window, next(weights)[1:-1]) for window in chosen]  # [CLS] and [SEP] cover no characters
+            saliency = char_saliency(verdict.windowed, own, separators)
+            found = bicse(saliency, separators, self.settings.bicse)
+            results.append(
+                (saliency, tuple(Span.of(text, start, end, round(score, _DIGITS)) for start, end, score in found))
+            )
+        return results
+
+    def _deciding_windows(self, verdict: _Verdict) -> list[int]:
+        """Windows that reach the threshold; if none does, the most suspicious one."""
+        if not len(verdict.window_probs):
+            return []
+        reached = np.flatnonzero(verdict.window_probs >= self.threshold)
+        return [int(window) for window in reached] or [int(verdict.window_probs.argmax())]
+
+
+def _strings(texts: Any) -> list[str]:
+    if isinstance(texts, (bytes, bytearray)) or not isinstance(texts, Iterable):
+        raise DataError(f"texts is of type {type(texts).__name__}; expected a str or an iterable of str")
+    rows = list(texts)
+    for index, row in enumerate(rows):
+        if not isinstance(row, str):
+            raise DataError(f"texts[{index}] is of type {type(row).__name__}; expected a str")
+    return rows

@@ -1,0 +1,130 @@
+"""From a folder, a hub name or nothing at all to a ready detector."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from toxitrace.detector.detector import Detector
+from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE, OnnxBackend
+from toxitrace.detector.torch_backend import WEIGHTS_FILE, load_torch_backend
+from toxitrace.errors import ConfigError, ModelError
+from toxitrace.settings import SETTINGS_FILE, load_settings
+from toxitrace.text import TextTokenizer
+from toxitrace.text.tokenize import TOKENIZER_FILE
+
+if TYPE_CHECKING:
+    from toxitrace.detector.backend import Backend
+
+BackendName = Literal["auto", "onnx", "torch"]
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_FILES = (SETTINGS_FILE, TOKENIZER_FILE, "config.json", MODEL_FILE, CLASSIFIER_FILE, WEIGHTS_FILE)
+
+
+def load(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    backend: BackendName = "auto",
+    threshold: float | None = None,
+    threads: int | None = None,
+) -> Detector:
+    """Load a detector.
+
+    Args:
+        model: a model or export folder, or a hub name; None takes the model shipped with the package.
+        backend: ``auto`` runs an export with onnxruntime if the folder has one, else the weights with torch.
+        threshold: calibrated probability from which a text is toxic; None takes the model's own.
+        threads: CPU threads; None lets the backend take the cores it may use.
+
+    Raises:
+        ModelError: there is no such model, or a file of it is missing or damaged.
+        MissingExtraError: the folder holds weights for torch, and torch is not installed.
+        ConfigError: ``threshold``, ``threads`` or ``backend`` is out of range.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads}; expected 1 or more")
+    folder = find_model(model)
+    settings = load_settings(folder)
+    runner: Backend
+    if choose_backend(folder, backend) == "onnx":
+        runner = OnnxBackend(folder, threads)
+    else:
+        runner = load_torch_backend(folder, settings.saliency, threads)
+    return Detector(runner, TextTokenizer.load(folder, settings.fold), settings, threshold)
+
+
+def choose_backend(folder: Path, backend: BackendName = "auto") -> Literal["onnx", "torch"]:
+    """Which backend runs the folder's model.
+
+    Raises:
+        ModelError: the folder has no weights that the backend could run.
+        ConfigError: there is no backend of that name.
+    """
+    files: dict[Literal["onnx", "torch"], str] = {"onnx": MODEL_FILE, "torch": WEIGHTS_FILE}
+    if backend not in ("auto", *files):
+        raise ConfigError(f"backend is {backend!r}; expected auto, onnx or torch")
+    for name, file in files.items():
+        if backend in ("auto", name) and (folder / file).is_file():
+            return name
+    wanted = " nor ".join(files.values()) if backend == "auto" else files[backend]
+    raise ModelError(f"{folder} has no {wanted}; point to a folder that `toxitrace train` or `toxitrace export` wrote")
+
+
+def find_model(model: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of a model, fetched from the hub if ``model`` is a hub name.
+
+    Raises:
+        ModelError: nothing is found under that name.
+    """
+    if model is None:
+        folder = default_model()
+        if folder is None:
+            raise ModelError(
+                "this installation has no default model: train one with `toxitrace train --config ...`, "
+                "then name its folder (`--model DIR`, toxitrace.load(DIR))"
+            )
+        return folder
+    path = Path(model)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{path} is a file; expected the folder of a model")
+    if isinstance(model, str) and _HUB_NAME.fullmatch(model):
+        return _fetch(model)
+    raise ModelError(f"{os.fspath(model)!r} does not exist; expected the folder of a model, or a hub name OWNER/NAME")
+
+
+def default_model() -> Path | None:
+    """The folder of the shipped model: inside the package, or ``exports/default`` of a checkout; None if absent."""
+    package = Path(str(resources.files("toxitrace")))
+    candidates = (package / "default_model", package.parent / "exports" / "default")
+    return next((folder for folder in candidates if (folder / SETTINGS_FILE).is_file()), None)
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over a model folder's files, names included: equal for copies, different for different models."""
+    digest = hashlib.sha256()
+    for name in _FILES:
+        if (folder / name).is_file():
+            with open(folder / name, "rb") as file:
+                digest.update(f"{name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _fetch(name: str) -> Path:
+    missing = f"{name!r} is no folder here"
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise ModelError(f"{missing}; to load it from the hub: pip install huggingface_hub")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_FILES)))
+    except Exception as error:  # the hub client lets through errors of its HTTP library, which changes by version
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(f"{missing}, and the hub did not give it: {lines[0]}") from error

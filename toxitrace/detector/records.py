@@ -1,0 +1,165 @@
+"""Read texts to score, line by line, whatever is wrong with some of them.
+
+Unlike the readers of training data, these stop at nothing: a bad line becomes a ``BadLine`` and the next is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from toxitrace.errors import DataError
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A text to score.
+
+    Attributes:
+        id: the input's own id, any JSON value, else the zero-based number of its line (of its row in a CSV file).
+        text: the text, untouched.
+        line: one-based line of the file it begins on.
+    """
+
+    id: Any
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line, or a CSV row of several lines, that holds no text.
+
+    Attributes:
+        line: one-based line of the file it begins on.
+        raw: its bytes, line end included.
+        reason: what is wrong with it.
+    """
+
+    line: int
+    raw: bytes
+    reason: str
+
+
+def read_txt(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
+    """One text per line; a blank line is an empty text. ``column`` is not used."""
+    for index, raw in enumerate(_without_bom(lines)):
+        try:
+            yield Record(index, raw.rstrip(b"\r\n").decode("utf-8"), index + 1)
+        except UnicodeDecodeError as error:
+            yield BadLine(index + 1, raw, _no_utf8(error))
+
+
+def read_jsonl(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
+    """One JSON object per line with its text under ``column``; blank lines are skipped."""
+    for index, raw in enumerate(_without_bom(lines)):
+        if not raw.strip():
+            continue
+        try:
+            row = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+            yield _record(row, column, index)
+        except UnicodeDecodeError as error:
+            yield BadLine(index + 1, raw, _no_utf8(error))
+        except RecursionError:
+            yield BadLine(index + 1, raw, "no usable JSON: nested too deeply")
+        except json.JSONDecodeError as error:
+            yield BadLine(index + 1, raw, f"no valid JSON: {error.msg} at column {error.colno}")
+        except (ValueError, DataError) as error:
+            yield BadLine(index + 1, raw, str(error))
+
+
+def read_csv(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
+    """A CSV file with a header; the text stands under ``column``, the id under ``id`` if there is such a column.
+
+    Raises:
+        DataError: the header has no such column.
+    """
+    csv.field_size_limit(sys.maxsize)  # process-wide; the default stops at a text of 128 KiB
+    taken: list[bytes] = []
+
+    def decoded() -> Iterator[str]:
+        for raw in _without_bom(lines):
+            taken.append(raw)
+            yield raw.decode("utf-8", "surrogateescape")  # the row is checked as a whole, below
+
+    # Strict, or an unclosed quote would swallow the rest of the file without a word.
+    rows = csv.reader(decoded(), strict=True)
+    header = _csv_header(rows, column)
+    line, index = 1 + len(taken), 0
+    while True:
+        taken.clear()
+        try:
+            row: list[str] | None = next(rows, None)
+            if row is None:
+                return
+            reason = _csv_fault(row, header, column, b"".join(taken))
+        except csv.Error as error:
+            row, reason = [], f"no valid CSV: {error}"
+        if reason is not None:
+            yield BadLine(line, b"".join(taken), reason)
+        elif row:
+            values = dict(zip(header, row, strict=False))
+            yield Record(values.get("id") or index, values[column], line)
+        index += bool(row or reason)
+        line += len(taken)
+
+
+READERS: dict[str, Callable[[IO[bytes], str], Iterator[Record | BadLine]]] = {
+    "txt": read_txt,
+    "jsonl": read_jsonl,
+    "csv": read_csv,
+}
+
+
+def _without_bom(lines: IO[bytes]) -> Iterator[bytes]:
+    for index, raw in enumerate(lines):
+        yield raw.removeprefix(_BOM) if index == 0 else raw
+
+
+def _record(row: Any, column: str, index: int) -> Record:
+    if not isinstance(row, dict):
+        raise DataError(f"expected a JSON object, not {type(row).__name__}")
+    if column not in row:
+        raise DataError(f"the object has no {column!r}")
+    if not isinstance(row[column], str):
+        raise DataError(f"{column!r} is {type(row[column]).__name__}; expected a string")
+    record_id = row.get("id")
+    if record_id is None:
+        record_id = index
+    elif not isinstance(record_id, (str, int)):
+        json.dumps(record_id, allow_nan=False)  # 1e999 reads as infinity, which no JSON line can hold
+    return Record(record_id, row[column], index + 1)
+
+
+def _csv_header(rows: Iterator[list[str]], column: str) -> list[str]:
+    try:
+        header = next(rows, [])
+    except csv.Error as error:
+        raise DataError(f"the header is no valid CSV: {error}") from None
+    if column not in header:
+        raise DataError(f"the header has no column {column!r}, it has {header}; name one with --text-column")
+    return header
+
+
+def _csv_fault(row: list[str], header: list[str], column: str, raw: bytes) -> str | None:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _no_utf8(error)
+    if row and len(row) <= header.index(column):
+        return f"{len(row)} columns; expected {len(header)}, the text in column {header.index(column) + 1}"
+    return None
+
+
+def _no_utf8(error: UnicodeDecodeError) -> str:
+    return f"no valid UTF-8 at byte {error.start}"
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"no valid JSON: {name}")

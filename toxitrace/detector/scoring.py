@@ -1,0 +1,66 @@
+"""Run a backend over token sequences of any number and length, answers in the order of the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toxitrace.detector.backend import Backend
+from toxitrace.detector.batching import micro_batches, pad
+from toxitrace.errors import ModelError
+from toxitrace.settings import Calibration
+
+MAX_PADDED_TOKENS = 8192
+
+
+def margins(
+    backend: Backend, sequences: Sequence[Sequence[int]], pad_id: int, max_padded_tokens: int = MAX_PADDED_TOKENS
+) -> NDArray[np.float64]:
+    """Margin of every sequence (special tokens included), shape (len(sequences),).
+
+    Raises:
+        ModelError: the model answered with something that is not a finite number.
+    """
+    result = np.zeros(len(sequences), dtype=np.float64)
+    for group in micro_batches([len(sequence) for sequence in sequences], max_padded_tokens):
+        result[group] = backend.margins(pad([sequences[i] for i in group], pad_id))
+    _check_finite(result, backend, "margin")
+    return result
+
+
+def saliencies(
+    backend: Backend, sequences: Sequence[Sequence[int]], pad_id: int, max_padded_tokens: int = MAX_PADDED_TOKENS
+) -> list[NDArray[np.float64]]:
+    """Un-normalised weight of every token of every sequence, special tokens included.
+
+    Raises:
+        ModelError: the model answered with something that is not a finite number.
+    """
+    result: list[NDArray[np.float64]] = [np.zeros(0)] * len(sequences)
+    for group in micro_batches([len(sequence) for sequence in sequences], max_padded_tokens):
+        _, weights = backend.saliency(pad([sequences[i] for i in group], pad_id))  # (B, T)
+        _check_finite(weights, backend, "saliency")
+        for row, index in enumerate(group):
+            result[index] = np.asarray(weights[row, : len(sequences[index])], dtype=np.float64)
+    return result
+
+
+def probabilities(margin: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+    """Calibrated probabilities sigmoid(scale * margin + offset), same shape.
+
+    >>> probabilities(np.array([0.0, 1000.0]), Calibration()).tolist()
+    [0.5, 1.0]
+    """
+    score = calibration.scale * margin + calibration.offset
+    # tanh instead of exp: no overflow at either end.
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * score)), dtype=np.float64)
+
+
+def _check_finite(values: NDArray[np.floating], backend: Backend, what: str) -> None:
+    if not np.isfinite(values).all():
+        raise ModelError(
+            f"the {backend.name} model gave a {what} that is no finite number; "
+            "its weights are damaged or its training diverged: load another model"
+        )

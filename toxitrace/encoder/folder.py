@@ -1,0 +1,148 @@
+"""Model folders: read and write ``config.json, model.safetensors, tokenizer.json, toxitrace.json``.
+
+The first two are in the layout of `transformers`, which loads the folder as well. A folder is complete once
+``toxitrace.json`` is there: it is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertForSequenceClassification,
+    PreTrainedModel,
+)
+
+from toxitrace.config import EncoderConfig
+from toxitrace.encoder.classifier import Classifier
+from toxitrace.encoder.scratch import scratch_config
+from toxitrace.errors import ModelError
+from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings, save_settings
+
+TOKENIZER_FILE = "tokenizer.json"
+WEIGHTS_FILE = "model.safetensors"
+_LABELS = {0: "non_toxic", 1: "toxic"}
+
+
+def save_encoder_folder(
+    model: PreTrainedModel, tokenizer: Tokenizer, settings: ModelSettings, folder: str | os.PathLike[str]
+) -> None:
+    """Write a model folder so that a reader never sees half of it."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target, prefix=".writing-") as name:
+        part = Path(name)
+        model.save_pretrained(part)
+        tokenizer.save(str(part / TOKENIZER_FILE))
+        save_settings(settings, part)
+        for path in sorted(part.iterdir(), key=lambda p: p.name == SETTINGS_FILE):
+            os.replace(path, target / path.name)
+
+
+def save_classifier(
+    classifier: Classifier, tokenizer: Tokenizer, settings: ModelSettings, folder: str | os.PathLike[str]
+) -> None:
+    """Write a trained classifier as a model folder."""
+    save_encoder_folder(classifier.model, tokenizer, settings, folder)
+
+
+def load_classifier(folder: str | os.PathLike[str]) -> Classifier:
+    """Load a trained classifier in evaluation mode.
+
+    Raises:
+        ModelError: the folder is missing, incomplete, damaged, or holds an encoder without a trained head.
+    """
+    load_settings(folder)
+    model, missing = _from_pretrained(str(folder), local=True)
+    if missing:
+        raise ModelError(
+            f"{folder} lacks trained weights ({', '.join(sorted(missing)[:3])}, ...); "
+            "it is an encoder, not a classifier: train one with `toxitrace train --encoder.name`"
+        )
+    return Classifier(model).eval()
+
+
+def new_classifier(config: EncoderConfig, tokenizer: Tokenizer | None = None) -> tuple[Classifier, Tokenizer]:
+    """An untrained head on a hub encoder, a local encoder, or an encoder from scratch.
+
+    Args:
+        config: ``name`` says which; without it ``config.scratch`` gives the size.
+        tokenizer: required for an encoder from scratch, ignored otherwise.
+
+    Raises:
+        ModelError: the name is neither a folder nor reachable on the hub, or its files are damaged.
+    """
+    if config.name is None:
+        if tokenizer is None:
+            raise ModelError("an encoder from scratch needs a tokenizer made from the training text")
+        bert = scratch_config(config.scratch, tokenizer.get_vocab_size())
+        bert.id2label, bert.label2id = dict(_LABELS), {label: i for i, label in _LABELS.items()}
+        return Classifier(BertForSequenceClassification(bert)), tokenizer
+    local = Path(config.name).is_dir()
+    if not local and (Path(config.name).is_absolute() or config.name.startswith(".") or config.name.count("/") > 1):
+        raise ModelError(f"encoder folder {config.name} does not exist; check --encoder.name")
+    found = _tokenizer(config.name, local)
+    model, _ = _from_pretrained(config.name, local)
+    if model.config.vocab_size < found.get_vocab_size():
+        raise ModelError(
+            f"{config.name}: the tokenizer has {found.get_vocab_size()} entries, "
+            f"the encoder only {model.config.vocab_size}; the folder mixes two models"
+        )
+    if model.config.max_position_embeddings < config.max_tokens:
+        raise ModelError(
+            f"{config.name} reads at most {model.config.max_position_embeddings} tokens; "
+            f"--encoder.max_tokens is {config.max_tokens}"
+        )
+    return Classifier(model), found
+
+
+def _from_pretrained(name: str, local: bool) -> tuple[PreTrainedModel, set[str]]:
+    """Model with a two-way head, and the names of weights that the files do not hold."""
+    if local and not (Path(name) / WEIGHTS_FILE).is_file():
+        raise ModelError(f"{name} has no {WEIGHTS_FILE}; weights are read from safetensors only, never from pickles")
+    try:
+        config = AutoConfig.from_pretrained(name, local_files_only=local)
+        config.num_labels = 2
+        config.id2label, config.label2id = dict(_LABELS), {label: i for i, label in _LABELS.items()}
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            name, config=config, local_files_only=local, use_safetensors=True, output_loading_info=True
+        )
+    except Exception as error:  # transformers, safetensors and the hub client each raise kinds of their own
+        raise ModelError(_load_message(name, local, error)) from error
+    return model.float(), set(info["missing_keys"])
+
+
+def _tokenizer(name: str, local: bool) -> Tokenizer:
+    path = Path(name) / TOKENIZER_FILE
+    try:
+        if local and path.is_file():
+            return Tokenizer.from_file(str(path))
+        loaded: Any = AutoTokenizer.from_pretrained(name, local_files_only=local, use_fast=True)
+        backend: Tokenizer = Tokenizer.from_str(loaded.backend_tokenizer.to_str())
+    except Exception as error:  # as above: no common base class
+        raise ModelError(_load_message(name, local, error)) from error
+    return backend
+
+
+def _load_message(name: str, local: bool, error: Exception) -> str:
+    first_line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+    if local:
+        return f"model folder {name} cannot be loaded: {first_line}; is a file missing or cut short?"
+    return (
+        f"{name} is no local folder and could not be loaded from the hub ({first_line}); "
+        "check the name and the network, or give a local folder"
+    )
+
+
+def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The encoder's ``config.json`` as a plain dict."""
+    row: dict[str, Any] = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    return row
