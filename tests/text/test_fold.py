@@ -72,7 +72,7 @@ def test_folding_twice_is_folding_once(text: str, options: FoldOptions) -> None:
 
 
 def test_every_single_character_folds_to_a_fixed_point_without_invisible_ones() -> None:
-    for code in range(0x30000):
+    for code in (*range(0x20000), *range(0x2F800, 0x2FA20)):
         once = fold(chr(code)).text
         if once != chr(code):
             assert fold(once).text == once, hex(code)

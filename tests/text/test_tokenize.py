@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from awkward_text import awkward_text
-from hypothesis import given
+from hypothesis import given, settings
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from toxitrace.errors import ModelError
@@ -55,6 +55,7 @@ def offsets(tokens: TokenizedText) -> list[tuple[int, int]]:
 
 
 @every_tokenizer
+@settings(max_examples=40)  # times six tokenizers
 @given(text=awkward_text)
 def test_offsets_point_into_the_callers_string_and_never_go_backwards(tokenizer: TextTokenizer, text: str) -> None:
     [tokens] = tokenizer.tokenize([text])
@@ -69,6 +70,7 @@ def test_offsets_point_into_the_callers_string_and_never_go_backwards(tokenizer:
 
 
 @every_tokenizer
+@settings(max_examples=40)  # times six tokenizers
 @given(text=awkward_text)
 def test_no_text_can_produce_a_special_token_but_unk(tokenizer: TextTokenizer, text: str) -> None:
     [tokens] = tokenizer.tokenize([text])

@@ -112,20 +112,46 @@ class Detector:
             return list(self.predict(texts, force_spans=force_spans).spans)
         return [list(prediction.spans) for prediction in self.predict(texts, force_spans=force_spans)]
 
-    def explain(self, text: str, *, force_spans: bool = False) -> Explanation:
-        """Score one text and weigh every character, whatever the verdict.
+    @overload
+    def explain(self, texts: str, *, force_spans: bool = False) -> Explanation: ...  # type: ignore[overload-overlap]
+    @overload
+    def explain(self, texts: Iterable[str], *, force_spans: bool = False) -> list[Explanation]: ...
+    def explain(self, texts: str | Iterable[str], *, force_spans: bool = False) -> Explanation | list[Explanation]:
+        """Score texts and weigh every character, whatever the verdict; costs a gradient for every text.
 
         Raises:
-            DataError: ``text`` is no string.
+            DataError: an item is no string; the message names its index.
         """
-        if not isinstance(text, str):
-            raise DataError(f"text is of type {type(text).__name__}; expected a str")
-        (verdict,) = self._verdicts([text])
-        ((saliency, spans),) = self._evidence([text], [verdict])
-        if not (verdict.toxic or force_spans):
-            spans = ()
-        truncated = verdict.windowed.truncated
-        return Explanation(text, verdict.toxic, verdict.probability, spans, saliency, truncated)
+        if isinstance(texts, str):
+            return self._explain([texts], force_spans)[0]
+        rows = _strings(texts)
+        groups = (rows[start : start + _GROUP] for start in range(0, len(rows), _GROUP))
+        return [explanation for group in groups for explanation in self._explain(group, force_spans)]
+
+    def margins(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Uncalibrated z_tox - z_non per text, the largest of its windows; -inf for a text without tokens.
+
+        Raises:
+            DataError: an item is no string; the message names its index.
+        """
+        rows = _strings(texts)
+        groups = (rows[start : start + _GROUP] for start in range(0, len(rows), _GROUP))
+        found = [own.max(initial=-np.inf) for group in groups for own in self._window_margins(group)[1]]
+        return np.array(found, dtype=np.float64)
+
+    def _explain(self, texts: Sequence[str], force_spans: bool) -> list[Explanation]:
+        verdicts = self._verdicts(texts)
+        return [
+            Explanation(
+                text,
+                verdict.toxic,
+                verdict.probability,
+                spans if verdict.toxic or force_spans else (),
+                saliency,
+                verdict.windowed.truncated,
+            )
+            for text, verdict, (saliency, spans) in zip(texts, verdicts, self._evidence(texts, verdicts), strict=True)
+        ]
 
     def _predict_unique(self, texts: Sequence[str], force_spans: bool) -> list[Prediction]:
         verdicts = self._verdicts(texts)
@@ -137,17 +163,23 @@ class Detector:
             for i, (text, verdict) in enumerate(zip(texts, verdicts, strict=True))
         ]
 
-    def _verdicts(self, texts: Sequence[str]) -> list[_Verdict]:
-        """First stage: the windows of all texts, flattened into one run of the model."""
+    def _window_margins(self, texts: Sequence[str]) -> tuple[list[WindowedText], list[NDArray[np.float64]]]:
+        """The windows of all texts, flattened into one run of the model, and their margins text by text."""
         cut = [
             windowed(tokens, self.settings.max_tokens, self.max_windows) for tokens in self.tokenizer.tokenize(texts)
         ]
         sequences = [one.sequence(i, self.tokenizer) for one in cut for i in range(len(one.bounds))]
-        raw = probabilities(margins(self.backend, sequences, self.tokenizer.pad_id), self.settings.calibration)
-        found = np.round(raw, _DIGITS)
+        found = margins(self.backend, sequences, self.tokenizer.pad_id)
         ends = np.cumsum([len(one.bounds) for one in cut])
-        probs = np.split(found, ends[:-1])
-        return [_Verdict(one, own, bool((own >= self.threshold).any())) for one, own in zip(cut, probs, strict=True)]
+        return cut, np.split(found, ends[:-1]) if cut else []
+
+    def _verdicts(self, texts: Sequence[str]) -> list[_Verdict]:
+        """First stage."""
+        verdicts = []
+        for one, own in zip(*self._window_margins(texts), strict=True):
+            probs = np.round(probabilities(own, self.settings.calibration), _DIGITS)
+            verdicts.append(_Verdict(one, probs, bool((probs >= self.threshold).any())))
+        return verdicts
 
     def _evidence(
         self, texts: Sequence[str], verdicts: Sequence[_Verdict]

@@ -93,14 +93,14 @@ class _Folder:
         self._fold_run = lru_cache(maxsize=1 << 16)(lambda run: self._fold_segment("".join(map(self._clean, run))))
 
     def __call__(self, text: str) -> FoldedText:
-        chars = set(text)
+        n, chars = len(text), set(text)
         if not chars <= self.unchanged:
             for char in chars:
                 if char not in self.alone:
                     self._learn(char)
         if chars <= self.one_to_one:
             folded = text if chars <= self.unchanged else "".join(map(self.alone.__getitem__, text))
-            return FoldedText(folded, np.arange(len(text)), np.arange(1, len(text) + 1))
+            return FoldedText(folded, np.arange(n, dtype=np.int64), np.arange(1, n + 1, dtype=np.int64))
         if chars.isdisjoint(self.joining):
             pieces = [self.alone[char] for char in text]
             sizes = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))

@@ -46,7 +46,7 @@ def _jieba_words(text: str) -> Iterable[str]:
 def _jieba_tokenizer() -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # jieba 0.42.1: pkg_resources and invalid escapes (fxsj/jieba#1000)
+            warnings.simplefilter("ignore")  # jieba 0.42.1: pkg_resources and invalid escapes (fxsjy/jieba#1026)
             import jieba
     except ImportError:
         raise MissingExtraError("jieba", "train") from None
