@@ -106,7 +106,9 @@ def _config(args: argparse.Namespace, shared: Path, loss: LossConfig) -> TrainCo
         encoder=EncoderConfig(name=args.encoder, max_tokens=128),
         loss=loss,
         optim=OptimConfig(lr=args.lr),
-        schedule=ScheduleConfig(warmup_epochs=args.warmup_epochs, joint_epochs=args.joint_epochs, checkpoint_minutes=60),
+        schedule=ScheduleConfig(
+            warmup_epochs=args.warmup_epochs, joint_epochs=args.joint_epochs, checkpoint_minutes=60
+        ),
         tensorboard=False,
     )
 
@@ -145,7 +147,9 @@ def _score(folder: Path, parts: dict[str, list[Example]]) -> dict[str, float]:
             flagged = [spans[i] if found[name].margins[i] > 0 else [] for i in gold_rows]
             for measure_name in ("character_f1", "iou", "overlap_f1", "exact_f1"):
                 scores[f"{cut}:{name}/{measure_name}"] = getattr(forced, measure_name).value
-            scores[f"{cut}:{name}/character_f1_end_to_end"] = score_spans(flagged, gold, n_resamples=1).character_f1.value
+            scores[f"{cut}:{name}/character_f1_end_to_end"] = score_spans(
+                flagged, gold, n_resamples=1
+            ).character_f1.value
     return scores
 
 
@@ -169,7 +173,9 @@ def _write(args: argparse.Namespace, runs: dict[str, dict[int, dict[str, float]]
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     result = {"settings": settings, "machine": machine(), "table": table, "runs": runs}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{args.name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (RESULTS / f"{args.name}.json").write_text(
+        json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     lines = [
         f"Mean ± standard deviation over seeds {args.seeds}; {args.limit} COLD training texts per run; "
         "development parts; spans forced on gold-toxic texts unless said otherwise, parameters tuned across parts.",

@@ -5,6 +5,7 @@ No torch here: ``toxitrace train --help`` must be quick.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,9 +15,25 @@ from toxitrace.settings import FoldOptions, SaliencyKind
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
+class Paths(tuple[str, ...]):
+    """Files or names; on the command line one may stand alone: ``--data.train a.jsonl`` or ``'[a.jsonl, b.jsonl]'``."""
+
+    __slots__ = ()
+
+
+class Seeds(tuple[int, ...]):
+    """Seeds; on the command line one may stand alone: ``--seeds 1`` or ``--seeds [1,2,3]``."""
+
+    __slots__ = ()
+
+
 def _require(ok: bool, flag: str, value: object, expected: str) -> None:
     if not ok:
         raise ConfigError(f"--{flag} is {value!r}; expected {expected}")
+
+
+def _is_duration(text: str | None) -> bool:
+    return text is None or re.fullmatch(r"\d+:\d{2}:\d{2}:\d{2}", text) is not None
 
 
 @dataclass(frozen=True)
@@ -41,15 +58,17 @@ class ScratchConfig:
     """Characters seen fewer times than this in the training text become [UNK]."""
 
     def __post_init__(self) -> None:
-        _require(self.layers > 0, "encoder.scratch.layers", self.layers, "1 or more layers")
-        _require(
-            self.hidden > 0 and self.hidden % max(self.heads, 1) == 0,
-            "encoder.scratch.hidden",
-            self.hidden,
-            f"a multiple of encoder.scratch.heads ({self.heads})",
-        )
-        _require(0 <= self.dropout < 1, "encoder.scratch.dropout", self.dropout, "a probability in [0, 1)")
-        _require(self.vocab_size > 16, "encoder.scratch.vocab_size", self.vocab_size, "more than 16 entries")
+        for name in ("layers", "heads", "feed_forward", "min_count"):
+            self._check(name, getattr(self, name) > 0, "1 or more")
+        divides = self.hidden > 0 and self.hidden % self.heads == 0
+        self._check("hidden", divides, f"a multiple of the number of heads ({self.heads})")
+        self._check("max_positions", self.max_positions >= 8, "8 or more tokens")
+        self._check("dropout", 0 <= self.dropout < 1, "a probability in [0, 1)")
+        self._check("vocab_size", self.vocab_size > 16, "more than 16 entries")
+
+    def _check(self, name: str, ok: bool, expected: str) -> None:
+        # two commands have these flags, under names of their own
+        _require(ok, f"encoder.scratch.{name} (in pretrain: --encoder.{name})", getattr(self, name), expected)
 
 
 @dataclass(frozen=True)
@@ -67,22 +86,28 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         _require(self.max_tokens >= 8, "encoder.max_tokens", self.max_tokens, "8 or more tokens")
+        _require(
+            self.name is not None or self.max_tokens <= self.scratch.max_positions,
+            "encoder.max_tokens",
+            self.max_tokens,
+            f"at most encoder.scratch.max_positions ({self.scratch.max_positions}) tokens",
+        )
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Where the labelled texts and their annotations are."""
 
-    train: list[str] = field(default_factory=list)
+    train: Paths = Paths()
     """Labelled training texts: .jsonl, .csv, or a published set's own file; several are joined."""
-    dev: list[str] = field(default_factory=list)
+    dev: Paths = Paths()
     """Labelled development texts: early stop and model selection."""
-    spans: list[str] = field(default_factory=list)
+    spans: Paths = Paths()
     """Weak spans {"id", "spans"} for training texts, joined by id; `builtin:cold-spans` is shipped."""
-    rationales: list[str] = field(default_factory=list)
+    rationales: Paths = Paths()
     """Rationales {"id", "toxic", "non_toxic"} for ARCL, joined by id; `builtin:cold-rationales` is shipped."""
     doubtful_label: float = 0.4
-    """Soft label of rows whose label and evidence disagree (toxic without spans, non-toxic with); hard labels: off."""
+    """Soft label of rows whose label and evidence disagree (toxic without spans, non-toxic with)."""
     soften_doubtful: bool = True
     """Whether rows whose label and evidence disagree get ``doubtful_label``."""
     limit: int | None = None
@@ -96,6 +121,7 @@ class DataConfig:
         _require(0 <= self.doubtful_label <= 1, "data.doubtful_label", self.doubtful_label, "a probability in [0, 1]")
         _require(self.batch_size > 0, "data.batch_size", self.batch_size, "1 or more texts")
         _require(self.limit is None or self.limit > 0, "data.limit", self.limit, "1 or more rows")
+        _require(self.workers >= 0, "data.workers", self.workers, "0 or more processes")
 
 
 @dataclass(frozen=True)
@@ -151,6 +177,9 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
+        _require(self.head_lr is None or self.head_lr > 0, "optim.head_lr", self.head_lr, "a number above 0, or none")
+        _require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
+        _require(self.clip_norm >= 0, "optim.clip_norm", self.clip_norm, "0 or more")
         _require(0 <= self.warmup_share < 1, "optim.warmup_share", self.warmup_share, "a share in [0, 1)")
         _require(self.accumulate > 0, "optim.accumulate", self.accumulate, "1 or more batches")
 
@@ -173,11 +202,13 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         _require(self.warmup_epochs >= 0, "schedule.warmup_epochs", self.warmup_epochs, "0 or more epochs")
         _require(self.joint_epochs >= 0, "schedule.joint_epochs", self.joint_epochs, "0 or more epochs")
+        n_epochs = self.warmup_epochs + self.joint_epochs
         _require(
-            self.warmup_epochs + self.joint_epochs > 0, "schedule.joint_epochs", self.joint_epochs, "some epoch to train"
+            n_epochs > 0, "schedule.joint_epochs", self.joint_epochs, "1 or more, since there is no warm-up either"
         )
         _require(self.patience >= 0, "schedule.patience", self.patience, "0 or more epochs")
         _require(self.checkpoint_minutes > 0, "schedule.checkpoint_minutes", self.checkpoint_minutes, "minutes above 0")
+        _require(_is_duration(self.max_time), "schedule.max_time", self.max_time, "DD:HH:MM:SS")
 
 
 @dataclass(frozen=True)
@@ -193,6 +224,10 @@ class DeviceConfig:
     precision: Precision = "auto"
     """auto: bf16 where the hardware multiplies it fast (AMX, recent GPUs), else fp32. fp16 has no double backward."""
 
+    def __post_init__(self) -> None:
+        usable = isinstance(self.devices, str) or self.devices > 0 or self.devices == -1
+        _require(usable, "device.devices", self.devices, "1 or more, -1 for all, or auto")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -206,7 +241,7 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     device: DeviceConfig = field(default_factory=DeviceConfig)
-    seeds: list[int] = field(default_factory=lambda: [1])
+    seeds: Seeds = Seeds((1,))
     """One model per seed; with several, each goes to OUTPUT/seed-N and a summary to OUTPUT/summary.json."""
     resume: bool = False
     """Go on from the last checkpoint in OUTPUT; the result equals an uninterrupted run."""
@@ -216,6 +251,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _require(bool(self.seeds), "seeds", self.seeds, "at least one seed")
         _require(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "seeds that differ")
+        _require(min(self.seeds) >= 0, "seeds", self.seeds, "seeds of 0 or more")
 
 
 @dataclass(frozen=True)
@@ -224,7 +260,7 @@ class PretrainConfig:
 
     output: str = "runs/pretrain"
     """Folder that receives encoder and tokenizer."""
-    texts: list[str] = field(default_factory=list)
+    texts: Paths = Paths()
     """Plain text, a passage a line: files (.txt, .txt.xz, .jsonl) or folders of them."""
     repeat: dict[str, int] = field(default_factory=dict)
     """How often a file is read per pass, by its name without endings; 0 leaves it out; default 1."""
@@ -234,19 +270,19 @@ class PretrainConfig:
     """Length of the packed training blocks, [CLS] and [SEP] included."""
     batch_size: int = 32
     """Blocks per step and device."""
-    lr: float = 1e-3
-    """Peak learning rate."""
+    lr: float = 3e-3
+    """Peak learning rate of Muon (hidden matrices) and AdamW (the rest)."""
     weight_decay: float = 0.01
     """Decoupled weight decay."""
-    warmup_steps: int = 300
+    warmup_steps: int = 150
     """Steps over which the learning rate rises."""
     cooldown_share: float = 0.2
     """Share of the run, at its end, over which the learning rate falls to 0; a resumed run may extend the middle."""
     dropout: float = 0.0
     """Dropout while pre-training: off, since few texts are seen twice; the saved encoder keeps ``encoder.dropout``."""
-    mask_share: float = 0.15
+    mask_share: float = 0.2
     """Share of the tokens to predict."""
-    mean_span_tokens: float = 2.0
+    mean_span_tokens: float = 1.2
     """Mean length of the masked runs (geometric, at most 5 tokens): span masking stands in for whole words."""
     max_steps: int | None = None
     """Stop after this many optimiser steps."""
@@ -273,6 +309,14 @@ class PretrainConfig:
         _require(0 < self.mask_share < 1, "mask_share", self.mask_share, "a share in (0, 1)")
         _require(0 <= self.cooldown_share <= 1, "cooldown_share", self.cooldown_share, "a share from 0 to 1")
         _require(self.mean_span_tokens >= 1, "mean_span_tokens", self.mean_span_tokens, "1 or more tokens")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _require(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more steps")
+        _require(0 <= self.dropout < 1, "dropout", self.dropout, "a probability in [0, 1)")
+        _require(self.checkpoint_minutes > 0, "checkpoint_minutes", self.checkpoint_minutes, "minutes above 0")
+        _require(self.workers >= 0, "workers", self.workers, "0 or more processes")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        _require(self.max_steps is None or self.max_steps > 0, "max_steps", self.max_steps, "1 or more steps")
+        _require(_is_duration(self.max_time), "max_time", self.max_time, "DD:HH:MM:SS")
         _require(
             self.max_steps is not None or self.max_time is not None,
             "max_time",

@@ -11,7 +11,7 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from toxitrace.errors import ConfigError, ModelError
 
@@ -108,6 +108,10 @@ class ModelSettings:
             raise ConfigError(f"threshold is {self.threshold}; expected a probability from 0 to 1")
         if self.max_tokens < 4:
             raise ConfigError(f"max_tokens is {self.max_tokens}; expected 4 or more tokens")
+        if self.saliency not in get_args(SaliencyKind):
+            raise ConfigError(f"saliency is {self.saliency!r}; expected one of {', '.join(get_args(SaliencyKind))}")
+        if len(self.labels) != 2:
+            raise ConfigError(f"labels are {self.labels!r}; expected the names of non-toxic and toxic, in this order")
 
     def to_dict(self) -> dict[str, Any]:
         return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
@@ -126,9 +130,11 @@ class ModelSettings:
 
 
 def save_settings(settings: ModelSettings, folder: str | os.PathLike[str]) -> None:
-    """Write ``toxitrace.json`` into ``folder``."""
+    """Write ``toxitrace.json`` into ``folder``, whole or not at all."""
     path = Path(folder) / SETTINGS_FILE
-    path.write_text(json.dumps(settings.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    part = path.with_suffix(".json.part")
+    part.write_text(json.dumps(settings.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path)
 
 
 def load_settings(folder: str | os.PathLike[str]) -> ModelSettings:

@@ -110,12 +110,14 @@ def _store(settings: ModelSettings, folder: Path, part: str, what: list[str], ha
     from toxitrace.settings import save_settings
 
     tuned = dict(settings.notes.get("tuned", {}))
-    tuned |= {name: part for name in what}
+    tuned |= dict.fromkeys(what, part)
     known = settings.data_sha256 | hashes
     try:
         save_settings(replace(settings, notes=settings.notes | {"tuned": tuned}, data_sha256=known), folder)
     except OSError as error:
-        raise ModelError(f"tuned settings cannot be stored in {folder}: {error.strerror}; copy the model first") from error
+        raise ModelError(
+            f"tuned settings cannot be stored in {folder}: {error.strerror}; copy the model first"
+        ) from error
     sys.stderr.write(
         f"stored with {folder}: {', '.join(what)} (threshold {settings.threshold:.4f}, "
         f"bicse {settings.bicse.seed}/{settings.bicse.cliff}/{settings.bicse.floor}/{settings.bicse.gap}"

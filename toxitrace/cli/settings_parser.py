@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from jsonargparse import ArgumentParser, Namespace
+import yaml
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse.typing import register_type
+
+from toxitrace.config import Paths, Seeds
 
 Config = TypeVar("Config")
 
 
 def settings_parser(command: str, description: str, config_class: type[Any]) -> ArgumentParser:
     """Parser with ``--config FILE.yaml`` and a flag for every field, nested ones with dots (``--optim.lr``)."""
+    _accept_single_values()
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)  # a field's docstring is its flag's help
     parser = ArgumentParser(prog=f"toxitrace {command}", description=description)
     parser.add_argument("--config", action="config", help="YAML recipe; flags after it win over what it says")
     parser.add_class_arguments(config_class, as_group=False)
@@ -43,3 +50,19 @@ def _field_type(owner: type[Any], name: str) -> type[Any]:
     if not dataclasses.is_dataclass(hint):
         raise TypeError(f"{owner.__name__}.{name} is no nested config")
     return typing.cast("type[Any]", hint)
+
+
+def _accept_single_values() -> None:
+    """Let a list flag take one bare value, a YAML list in a string, or a list from a recipe."""
+    register_type(
+        Paths, serializer=list, deserializer=lambda value: Paths(map(str, _items(value))), fail_already_registered=False
+    )
+    register_type(
+        Seeds, serializer=list, deserializer=lambda value: Seeds(map(int, _items(value))), fail_already_registered=False
+    )
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = yaml.safe_load(value)
+    return value if isinstance(value, (list, tuple)) else [value]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,7 @@ class LabelledData:
     dev: list[Example]
     rationales: dict[str, Rationales]
     sha256: dict[str, str]
-    """Of every file read, by its name."""
+    """Of every file read, by its path as the config names it."""
     unmatched: int
     """Annotations whose id is not among the training texts."""
 
@@ -58,15 +57,18 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
         chosen = np.random.default_rng([seed, len(train)]).permutation(len(train))[: config.limit]
         train = [train[i] for i in sorted(chosen.tolist())]
     dev = _read_all(config.dev)
-    return LabelledData(train, dev, rationales, hash_sources([*config.train, *config.dev, *config.spans, *config.rationales]), unmatched)
+    sha256 = hash_sources([*config.train, *config.dev, *config.spans, *config.rationales])
+    return LabelledData(train, dev, rationales, sha256, unmatched)
 
 
 def hash_sources(sources: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of every file by its name; shipped annotations are named, their hash is the package's version."""
-    return {
-        (source if source in BUILTINS else Path(source).name): ("shipped" if source in BUILTINS else sha256_file(source))
-        for source in sources
-    }
+    """SHA-256 of every file by its path as given; shipped annotations are named, their hash is the package's version.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    # whole paths: cold/spans.jsonl and swsr/spans.jsonl are two files
+    return {source: "shipped" if source in BUILTINS else sha256_file(source) for source in sources}
 
 
 def _read_all(paths: Iterable[str]) -> list[Example]:

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from toxitrace.data.batches import Batch, BatchedRows, EpochBatches
 from toxitrace.data.prepare import TrainingRow
+from toxitrace.errors import ConfigError
 
 
 class TraceData(lightning.LightningDataModule):
@@ -43,21 +44,27 @@ class TraceData(lightning.LightningDataModule):
         trainer = self.trainer
         rank, world, step = (trainer.global_rank, trainer.world_size, trainer.global_step) if trainer else (0, 1, 0)
         order = EpochBatches([len(row.input_ids) for row in self.train], self.batch_size, self.seed, rank, world)
-        steps_per_epoch = -(-len(order) // self.accumulate)
-        order.skip = (step % steps_per_epoch) * self.accumulate
+        if not len(order):
+            raise ConfigError(
+                f"{len(self.train)} training texts in batches of {self.batch_size} are too few for {world} processes; "
+                "lower --device.devices or --data.batch_size"
+            )
+        epoch, done = divmod(step, -(-len(order) // self.accumulate))
+        order.skip = done * self.accumulate
+        order.set_epoch(epoch)  # Lightning does so too, but after worker processes have fetched their first batches
         return self._loader(self.train, order)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         if not self.dev:
             return []
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if len(self.dev) < world:
+            raise ConfigError(f"{len(self.dev)} development texts are too few for {world} processes (--device.devices)")
         by_length = sorted(range(len(self.dev)), key=lambda i: len(self.dev[i].input_ids))
-        size = 4 * self.batch_size
-        batches = [by_length[i : i + size] for i in range(0, len(by_length), size)]
-        return self._loader(self.dev, batches[rank::world])
+        # texts are dealt out, not batches: a process without any would skip validation and leave the others waiting
+        mine, size = by_length[rank::world], 4 * self.batch_size
+        return self._loader(self.dev, [mine[i : i + size] for i in range(0, len(mine), size)])
 
     def _loader(self, rows: Sequence[TrainingRow], order: EpochBatches | list[list[int]]) -> DataLoader[Batch]:
         # each "index" of the sampler is a whole batch, so the loader itself must not batch
-        return DataLoader(
-            BatchedRows(rows, self.pad_id), batch_size=None, sampler=order, num_workers=self.workers  # type: ignore[arg-type]
-        )
+        return DataLoader(BatchedRows(rows, self.pad_id), batch_size=None, sampler=order, num_workers=self.workers)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from toxitrace.data.annotations import Rationales
 from toxitrace.data.records import Example
+from toxitrace.errors import DataError
 from toxitrace.text.align import spans_to_token_mask
 from toxitrace.text.tokenize import TextTokenizer
 
@@ -76,6 +77,9 @@ def prepare_rows(
         max_tokens: longer texts and rationales are cut here, [CLS] and [SEP] included.
         doubtful_label: soft label of rows whose label and evidence disagree; None keeps the published label.
         rationales: by example id.
+
+    Raises:
+        DataError: an example has no label.
     """
     content = max_tokens - 2
     tokens = tokenizer.tokenize([example.text for example in examples])
@@ -92,7 +96,9 @@ def prepare_rows(
     rows: list[TrainingRow] = []
     truncated = doubtful = 0
     for index, (example, text) in enumerate(zip(examples, tokens, strict=True)):
-        label = int(example.label or 0)
+        if example.label is None:
+            raise DataError(f"id {example.id!r} has no label; expected 0 or 1: label the text or leave it out")
+        label = example.label
         soft = doubtful_label is not None and is_doubtful(example)
         doubtful += is_doubtful(example)
         truncated += len(text.token_ids) > content

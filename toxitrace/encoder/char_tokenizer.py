@@ -1,4 +1,4 @@
-"""A tokenizer made from the training text: one token per Han character, learnt pieces for Latin words."""
+"""A tokenizer made from the training text: one token per Han character, whole entries for frequent Latin words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
-from tokenizers.trainers import WordPieceTrainer
 
 from toxitrace.settings import FoldOptions
 from toxitrace.text.fold import fold
@@ -28,7 +27,7 @@ def build_char_tokenizer(
 
     Args:
         texts: raw texts, read once.
-        vocab_size: most entries, special tokens included; characters come first, Latin pieces fill what is left.
+        vocab_size: most entries, special tokens included; characters come first, Latin words fill what is left.
         min_count: characters seen fewer times become [UNK].
         options: the folding that texts will have been through when they are tokenised.
 
@@ -50,18 +49,17 @@ def build_char_tokenizer(
             chars[char] += count
     kept = [
         char
-        for char, count in sorted(chars.items(), key=lambda item: (-item[1], item[0]))
+        for char, count in sorted(chars.items(), key=_by_count)
         if count >= min_count and not char.isspace() and not "\ud800" <= char <= "\udfff"
     ]
     latin = [char for char in kept if "a" <= char <= "z"]
     others = [char for char in kept if not "a" <= char <= "z"]
     room = max(vocab_size - len(SPECIAL_TOKENS) - 2 * len(latin), 0)
-    pieces = [*latin, *(f"##{char}" for char in latin), *others[:room]]
-    left = vocab_size - len(SPECIAL_TOKENS) - len(pieces)
-    if left > 0 and words:
-        taken = set(pieces)
-        pieces += [piece for piece in _latin_pieces(words, len(latin) * 2 + left) if piece not in taken][:left]
-    vocab = {token: index for index, token in enumerate([*SPECIAL_TOKENS, *pieces])}
+    # whole words by count, not learnt merges: the library's trainer gives other pieces in every run (hash order)
+    frequent = [word for word, count in sorted(words.items(), key=_by_count) if count >= min_count]
+    pieces = [*latin, *(f"##{char}" for char in latin), *others[:room], *frequent]
+    entries = [*SPECIAL_TOKENS, *pieces[: max(vocab_size - len(SPECIAL_TOKENS), 0)]]
+    vocab = {token: index for index, token in enumerate(entries)}
     tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=64))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -77,13 +75,6 @@ def build_char_tokenizer(
     return tokenizer
 
 
-def _latin_pieces(words: Counter[str], size: int) -> list[str]:
-    """Learn WordPiece merges on Latin words alone."""
-    learner = Tokenizer(WordPiece(unk_token="[UNK]"))
-    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = WordPieceTrainer(vocab_size=size, show_progress=False, min_frequency=2)
-    # each word is written at most 100 times: ranks survive, the list stays short
-    learner.train_from_iterator(
-        (" ".join([word] * min(count, 100)) for word, count in sorted(words.items()) if count > 1), trainer
-    )
-    return [piece for piece, _ in sorted(learner.get_vocab().items(), key=lambda item: item[1])]
+def _by_count(item: tuple[str, int]) -> tuple[int, str]:
+    """Frequent ones first, ties by code point: the same order in every run."""
+    return -item[1], item[0]

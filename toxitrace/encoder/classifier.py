@@ -55,4 +55,4 @@ class Classifier(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.model.get_input_embeddings().weight.device
+        return next(self.model.parameters()).device

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
@@ -28,6 +29,7 @@ from toxitrace.errors import ModelError
 from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings, save_settings
 
 TOKENIZER_FILE = "tokenizer.json"
+VOCABULARY_FILE = "vocab.txt"
 WEIGHTS_FILE = "model.safetensors"
 _LABELS = {0: "non_toxic", 1: "toxic"}
 
@@ -43,6 +45,10 @@ def save_encoder_folder(
         model.save_pretrained(part)
         tokenizer.save(str(part / TOKENIZER_FILE))
         save_settings(settings, part)
+        # safetensors makes the weights readable for their owner alone; the service that loads them may be another user
+        (part / WEIGHTS_FILE).chmod((part / SETTINGS_FILE).stat().st_mode)
+        # until here the folder holds the earlier model; from here on, until the last rename, none: no mix of two
+        (target / SETTINGS_FILE).unlink(missing_ok=True)
         for path in sorted(part.iterdir(), key=lambda p: p.name == SETTINGS_FILE):
             os.replace(path, target / path.name)
 
@@ -89,6 +95,8 @@ def new_classifier(config: EncoderConfig, tokenizer: Tokenizer | None = None) ->
     local = Path(config.name).is_dir()
     if not local and (Path(config.name).is_absolute() or config.name.startswith(".") or config.name.count("/") > 1):
         raise ModelError(f"encoder folder {config.name} does not exist; check --encoder.name")
+    if not local:
+        _require_hub(config.name)
     found = _tokenizer(config.name, local)
     model, _ = _from_pretrained(config.name, local)
     if model.config.vocab_size < found.get_vocab_size():
@@ -102,6 +110,15 @@ def new_classifier(config: EncoderConfig, tokenizer: Tokenizer | None = None) ->
             f"--encoder.max_tokens is {config.max_tokens}"
         )
     return Classifier(model), found
+
+
+def _require_hub(name: str) -> None:
+    """One question without retries: the hub's client repeats its own for a minute where there is no network."""
+    try:
+        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+            get_hf_file_metadata(hf_hub_url(name, "config.json"))
+    except Exception as error:  # errors of its HTTP library come through, and that changes by version
+        raise ModelError(_load_message(name, False, error)) from error
 
 
 def _from_pretrained(name: str, local: bool) -> tuple[PreTrainedModel, set[str]]:
@@ -122,6 +139,9 @@ def _from_pretrained(name: str, local: bool) -> tuple[PreTrainedModel, set[str]]
 
 def _tokenizer(name: str, local: bool) -> Tokenizer:
     path = Path(name) / TOKENIZER_FILE
+    if local and not (path.is_file() or (path.parent / VOCABULARY_FILE).is_file()):
+        # transformers would make up a vocabulary of five entries
+        raise ModelError(f"{name} has neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}; copy the encoder's tokenizer there")
     try:
         if local and path.is_file():
             return Tokenizer.from_file(str(path))
@@ -133,7 +153,7 @@ def _tokenizer(name: str, local: bool) -> Tokenizer:
 
 
 def _load_message(name: str, local: bool, error: Exception) -> str:
-    first_line = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+    first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
     if local:
         return f"model folder {name} cannot be loaded: {first_line}; is a file missing or cut short?"
     return (

@@ -5,7 +5,6 @@ Legend: B texts.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -19,6 +18,7 @@ def soft_cross_entropy(logits: Tensor, toxic_prob: Tensor) -> Tensor:
     Returns:
         (B,) loss per text.
 
+    >>> import torch
     >>> loss = soft_cross_entropy(torch.zeros(1, 2), torch.tensor([0.4]))
     >>> round(loss.item(), 4)
     0.6931

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 MAX_SPAN_TOKENS = 5
 
 
-def span_mask(shape: tuple[int, int], share: float, mean_span_tokens: float, rng: np.random.Generator) -> np.ndarray:
+def span_mask(
+    shape: tuple[int, int], share: float, mean_span_tokens: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
     """Draw which tokens to predict: runs with geometric lengths, about ``share`` of all tokens.
 
     Args:
@@ -27,15 +30,19 @@ def span_mask(shape: tuple[int, int], share: float, mean_span_tokens: float, rng
     # runs may overlap: start rate r covers 1 - (1 - r)^mean of the tokens to first order
     rate = 1 - (1 - share) ** (1 / mean_clipped)
     starts = rng.random(shape) < rate
-    mask = starts.copy()
+    mask: npt.NDArray[np.bool_] = starts.copy()
     for offset in range(1, MAX_SPAN_TOKENS):
         mask[:, offset:] |= (starts & (lengths > offset))[:, :-offset]
     return mask
 
 
 def corrupt(
-    token_ids: np.ndarray, mask: np.ndarray, mask_id: int, vocab: tuple[int, int], rng: np.random.Generator
-) -> np.ndarray:
+    token_ids: npt.NDArray[np.int64],
+    mask: npt.NDArray[np.bool_],
+    mask_id: int,
+    vocab: tuple[int, int],
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
     """Hide the masked tokens the BERT way: 80 % [MASK], 10 % a random token, 10 % left as they are.
 
     Args:

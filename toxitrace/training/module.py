@@ -17,6 +17,7 @@ from toxitrace.training.objective import joint_losses
 
 # what the best model is chosen by: dev macro-F1, but of joint epochs only, since earlier ones have no trained saliency
 SELECTION = "selection"
+NOT_SELECTABLE = -1.0
 
 
 class TraceModule(lightning.LightningModule):
@@ -39,6 +40,11 @@ class TraceModule(lightning.LightningModule):
         """Whether this epoch trains on cross-entropy alone."""
         return self.current_epoch < self.config.schedule.warmup_epochs
 
+    @property
+    def selectable(self) -> bool:
+        """Whether this epoch's model may be chosen as the best."""
+        return not self.warm_up or self.config.schedule.joint_epochs == 0
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
@@ -56,15 +62,15 @@ class TraceModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self.classifier(batch["input_ids"], batch["attention_mask"]).float()
         self.macro_f1.update(logits.argmax(-1), batch["label"])
-        self.auroc.update(logits[:, 1] - logits[:, 0], batch["label"])
+        # probabilities: torchmetrics squashes margins by itself, but not in batches where all lie in [0, 1]
+        self.auroc.update((logits[:, 1] - logits[:, 0]).sigmoid(), batch["label"])
 
     def on_validation_epoch_end(self) -> None:
         f1, auroc = self.macro_f1.compute(), self.auroc.compute()
         self.macro_f1.reset()
         self.auroc.reset()
-        joint = not self.warm_up or self.config.schedule.joint_epochs == 0
         self.log_dict({"dev_macro_f1": f1, "dev_auroc": auroc}, prog_bar=True)
-        self.log(SELECTION, f1 if joint else torch.full_like(f1, -1.0))
+        self.log(SELECTION, f1 if self.selectable else torch.full_like(f1, NOT_SELECTABLE))
 
     def configure_optimizers(self) -> Any:
         optim = self.config.optim
@@ -83,6 +89,15 @@ class TraceModule(lightning.LightningModule):
             ],
             fused=True,
         )
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = get_linear_schedule_with_warmup(optimizer, int(optim.warmup_share * total), total)
+        total = self._n_steps()
+        schedule = get_linear_schedule_with_warmup(  # type: ignore[no-untyped-call]
+            optimizer, int(optim.warmup_share * total), total
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _n_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        # not trainer.estimated_stepping_batches: it makes the trainer keep a loader from before a checkpoint's step
+        # is known, and the batches that the checkpoint has seen would come again
+        n_batches = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        return -(-n_batches // self.config.optim.accumulate) * int(self.trainer.max_epochs or 0)

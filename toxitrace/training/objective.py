@@ -69,9 +69,7 @@ def joint_losses(classifier: Classifier, batch: Batch, config: LossConfig, *, wa
         if config.pgr:
             pgr = pairwise_gradient_loss(scaled, toxic, content & ~toxic, config.margin).mean()
         if config.ppt:
-            ppt = percentile_threshold_loss(
-                scaled, toxic, content & ~toxic, config.percentile, config.alpha
-            ).mean()
+            ppt = percentile_threshold_loss(scaled, toxic, content & ~toxic, config.percentile, config.alpha).mean()
     all_logits = torch.cat(logits)  # (B, 2) in the order plain, traced
     ce = soft_cross_entropy(all_logits, batch["toxic_prob"][order]).mean()
     if not warm_up and config.contrast_weight > 0 and len(batch["argued"]):

@@ -12,9 +12,9 @@ from toxitrace.config import Precision
 def has_fast_bf16(accelerator: str) -> bool:
     """Whether bf16 matrix products are faster than fp32 ones here (AMX on CPUs, Ampere and later GPUs)."""
     if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if accelerator in ("cpu", "auto"):
-        return torch.cpu.get_capabilities().get("amx_bf16", False)
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
     return False
 
 

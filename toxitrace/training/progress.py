@@ -8,10 +8,11 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.utilities import rank_zero_only
 
 
 class LineProgress(Callback):
-    """Prints step, rate and metrics every ``every_seconds`` for logs that are no terminal."""
+    """Prints a line after every epoch, and one every ``every_seconds`` with the rate, for logs that are no terminal."""
 
     def __init__(self, every_seconds: float = 30.0) -> None:
         self.every_seconds = every_seconds
@@ -25,15 +26,26 @@ class LineProgress(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
-        if now - self._last_seconds < self.every_seconds or not trainer.is_global_zero:
+        if now - self._last_seconds < self.every_seconds:
             return
         rate = (trainer.global_step - self._last_step) / (now - self._last_seconds)
         self._last_seconds, self._last_step = now, trainer.global_step
-        metrics = " ".join(f"{name} {float(value):.4g}" for name, value in trainer.progress_bar_metrics.items())
-        total = trainer.estimated_stepping_batches if trainer.max_epochs != -1 else trainer.max_steps
-        of = f"/{int(total)}" if total and total != float("inf") and total > 0 else ""
-        sys.stderr.write(f"epoch {trainer.current_epoch} step {trainer.global_step}{of} {rate:.2f} steps/s {metrics}\n")
-        sys.stderr.flush()
+        announce(f"{_place(trainer)}: {rate:.2f} steps/s {_metrics(trainer)}")
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        announce(f"{_place(trainer)}: {_metrics(trainer)}")
+
+
+def _place(trainer: lightning.Trainer) -> str:
+    """``epoch 2/6 step 40/120``, as far as the ends are known; epochs count from 1."""
+    of_epochs, of_steps = "", "" if trainer.max_steps == -1 else f"/{trainer.max_steps}"
+    if trainer.max_epochs not in (None, -1):
+        of_epochs, of_steps = f"/{trainer.max_epochs}", f"/{int(trainer.estimated_stepping_batches)}"
+    return f"epoch {trainer.current_epoch + 1}{of_epochs} step {trainer.global_step}{of_steps}"
+
+
+def _metrics(trainer: lightning.Trainer) -> str:
+    return " ".join(f"{name} {float(value):.4g}" for name, value in trainer.progress_bar_metrics.items())
 
 
 def progress_callbacks() -> list[Callback]:
@@ -41,7 +53,13 @@ def progress_callbacks() -> list[Callback]:
     return [RichProgressBar() if sys.stderr.isatty() else LineProgress()]
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for all that train together."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
 def announce(message: str) -> None:
-    """One line for the user, on stderr."""
-    sys.stderr.write(message + "\n")
-    sys.stderr.flush()
+    """One line for the user, on stderr, whatever the number of processes."""
+    if is_first_process():
+        sys.stderr.write(message + "\n")
+        sys.stderr.flush()

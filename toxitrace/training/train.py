@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from toxitrace.config import TrainConfig
@@ -20,15 +20,24 @@ from toxitrace.data.module import TraceData
 from toxitrace.data.prepare import Preparation, prepare_rows
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer
 from toxitrace.encoder.folder import new_classifier, save_classifier
-from toxitrace.errors import DataError, ModelError
+from toxitrace.errors import DataError
 from toxitrace.settings import SETTINGS_FILE, ModelSettings
 from toxitrace.text.tokenize import TextTokenizer
+from toxitrace.training.checkpoints import LAST_CHECKPOINT, LastCheckpoint, begin_logs, resumable
+from toxitrace.training.device import build_trainer
 from toxitrace.training.module import SELECTION, TraceModule
-from toxitrace.training.precision import resolve_precision
-from toxitrace.training.progress import announce, progress_callbacks
+from toxitrace.training.progress import announce, is_first_process, progress_callbacks
+from toxitrace.training.stopping import EarlyStop, fit
 from toxitrace.versions import package_versions
 
-LAST_CHECKPOINT = "last.ckpt"
+# in the logs from the first step until the model is written: tells an unfinished run from the model of an earlier one
+UNFINISHED = "unfinished"
+# what may change when a run is resumed; the data are compared by their hashes
+_MAY_CHANGE = {
+    "": ("output", "seeds", "device", "resume", "tensorboard"),
+    "data": ("train", "dev", "spans", "rationales", "workers"),
+    "schedule": ("checkpoint_minutes", "max_time"),
+}
 
 
 def train(config: TrainConfig) -> list[Path]:
@@ -39,16 +48,17 @@ def train(config: TrainConfig) -> list[Path]:
 
     Raises:
         ConfigError, DataError, ModelError: before anything is written.
+        KeyboardInterrupt: the user or the system stopped it; ``resume`` goes on from the last checkpoint.
     """
     folders = []
     for seed in config.seeds:
         folder = Path(config.output) if len(config.seeds) == 1 else Path(config.output) / f"seed-{seed}"
-        if config.resume and (folder / SETTINGS_FILE).is_file():
+        if config.resume and (folder / SETTINGS_FILE).is_file() and not (folder / "logs" / UNFINISHED).exists():
             announce(f"seed {seed}: {folder} is complete; nothing to do")
         else:
             train_one(config, load_labelled(config.data, seed), folder, seed)
         folders.append(folder)
-    if len(folders) > 1:
+    if len(folders) > 1 and is_first_process():
         _write_summary(folders, Path(config.output) / "summary.json")
     return folders
 
@@ -80,11 +90,6 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
     )
     _require_two_classes(counts)
     dev, _ = prepare_rows(data.dev, tokenizer, max_tokens=config.encoder.max_tokens)
-    announce(
-        f"seed {seed}: {counts.rows} training texts, {counts.positive} toxic, {counts.supervised} with spans, "
-        f"{counts.with_rationales} with rationales, {counts.doubtful} doubtful, {counts.truncated} cut; "
-        f"{len(dev)} development texts"
-    )
     module = TraceModule(classifier, config, seed)
     source = TraceData(
         rows,
@@ -96,19 +101,24 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
         accumulate=config.optim.accumulate,
     )
     logs = folder / "logs"
-    last = logs / LAST_CHECKPOINT
-    if not config.resume:
-        # a checkpoint of an earlier run must not be mistaken for this one's, should this one die at once
-        last.unlink(missing_ok=True)
+    recipe = _recipe(config, data, seed)
+    last = LastCheckpoint(logs / LAST_CHECKPOINT, config.schedule.checkpoint_minutes, recipe)
     best = ModelCheckpoint(
         logs, filename="best", monitor=SELECTION, mode="max", save_weights_only=True, enable_version_counter=False
     )
-    trainer = _trainer(config, logs, [best] if dev else [], has_dev=bool(dev))
-    resume_from = _readable(last) if config.resume and last.exists() else None
-    trainer.fit(module, source, ckpt_path=resume_from, weights_only=True if resume_from else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    if dev and best.best_model_path:
+    # Lightning keeps this order: a checkpoint must know which model was the best of its epoch
+    trainer = _trainer(config, logs, [best, last] if dev else [last], has_dev=bool(dev))
+    resume_from = resumable(last.path, recipe) if config.resume and last.path.exists() else None
+    announce(
+        f"seed {seed}: {counts.rows} training texts, {counts.positive} toxic, {counts.supervised} with spans, "
+        f"{counts.with_rationales} with rationales, {counts.doubtful} doubtful, {counts.truncated} cut; "
+        f"{len(dev)} development texts"
+    )
+    if is_first_process():
+        begin_logs(logs, resume=config.resume)
+        (logs / UNFINISHED).touch()
+    fit(trainer, module, source, resume_from)
+    if best.best_model_score is not None and best.best_model_score >= 0:
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
     if trainer.is_global_zero:
@@ -122,77 +132,37 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
             notes={"rows": asdict(counts), **_scores(best, trainer)},
         )
         save_classifier(classifier, raw, settings, folder)
+        (logs / UNFINISHED).unlink(missing_ok=True)
     trainer.strategy.barrier()
     return folder
 
 
-def _trainer(
-    config: TrainConfig, logs: Path, selection: list[ModelCheckpoint], *, has_dev: bool
-) -> lightning.Trainer:
+def _trainer(config: TrainConfig, logs: Path, checkpoints: Sequence[Callback], *, has_dev: bool) -> lightning.Trainer:
     schedule = config.schedule
-    minutes = timedelta(minutes=schedule.checkpoint_minutes)
-    callbacks: list[Callback] = [
-        *progress_callbacks(),
-        *selection,
-        ModelCheckpoint(
-            logs, save_last=True, save_top_k=0, train_time_interval=minutes, enable_version_counter=False
-        ),
-        ModelCheckpoint(
-            logs,
-            save_last=True,
-            save_top_k=0,
-            every_n_epochs=1,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        ),
-    ]
+    callbacks = [*progress_callbacks(), *checkpoints]
     if has_dev and schedule.patience:
-        callbacks.append(
-            EarlyStopping(
-                SELECTION, mode="max", patience=schedule.patience + schedule.warmup_epochs, check_on_train_epoch_end=False
-            )
-        )
+        callbacks.append(EarlyStop(schedule.patience))
     loggers: list[Logger] = [CSVLogger(logs, name="", version="")]
     if config.tensorboard:
         loggers.append(TensorBoardLogger(logs, name="", version=""))
-    device = config.device
-    return lightning.Trainer(
-        accelerator=device.accelerator,
-        devices=device.devices,
-        strategy=device.strategy,
-        precision=resolve_precision(device.precision, device.accelerator),
+    return build_trainer(
+        config.device,
+        callbacks,
         max_epochs=schedule.warmup_epochs + schedule.joint_epochs,
         max_time=schedule.max_time,
         accumulate_grad_batches=config.optim.accumulate,
         logger=loggers,
-        log_every_n_steps=20,
-        use_distributed_sampler=False,  # EpochBatches shards by itself
         num_sanity_val_steps=0,
-        enable_model_summary=False,
-        enable_progress_bar=False if not any(map(_is_bar, callbacks)) else None,
-        callbacks=callbacks,
     )
 
 
-def _is_bar(callback: Callback) -> bool:
-    from lightning.pytorch.callbacks import ProgressBar
-
-    return isinstance(callback, ProgressBar)
-
-
-def _readable(checkpoint: Path) -> str:
-    """The checkpoint's path, once it is known to be whole.
-
-    Raises:
-        ModelError: it is cut short or no checkpoint.
-    """
-    try:
-        torch.load(checkpoint, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:  # zip, pickle and torch errors have no common base
-        raise ModelError(
-            f"checkpoint {checkpoint} cannot be read ({type(error).__name__}); delete it to train from the start"
-        ) from error
-    return str(checkpoint)
+def _recipe(config: TrainConfig, data: LabelledData, seed: int) -> dict[str, Any]:
+    """What makes the result: settings that count, data, seed."""
+    recipe: dict[str, Any] = {**asdict(config), "seed": seed, "data_sha256": sorted(data.sha256.values())}
+    for section, names in _MAY_CHANGE.items():
+        for name in names:
+            del (recipe[section] if section else recipe)[name]
+    return recipe
 
 
 def _require_two_classes(counts: Preparation) -> None:
@@ -202,11 +172,12 @@ def _require_two_classes(counts: Preparation) -> None:
 
 
 def _scores(best: ModelCheckpoint, trainer: lightning.Trainer) -> dict[str, Any]:
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    score = best.best_model_score
+    """The written model's development score, and what the last epoch measured."""
+    metrics = {name: round(float(value), 6) for name, value in trainer.callback_metrics.items() if name != SELECTION}
+    chosen = best.best_model_score
     return {
-        "dev_macro_f1": float(score) if score is not None else None,
-        "last_epoch": {name: round(value, 6) for name, value in metrics.items() if name != SELECTION},
+        "dev_macro_f1": float(chosen) if chosen is not None and chosen >= 0 else metrics.get("dev_macro_f1"),
+        "last_epoch": metrics,
         "steps": trainer.global_step,
     }
 

