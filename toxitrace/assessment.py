@@ -89,7 +89,7 @@ def tune(measurement: Measurement, settings: ModelSettings, what: Sequence[Tunab
         DataError: the data lacks what a choice needs (both classes, or gold spans).
     """
     labelled = [i for i, example in enumerate(measurement.examples) if example.label is not None]
-    labels = [measurement.examples[i].label for i in labelled]
+    labels = [int(measurement.examples[i].label or 0) for i in labelled]
     margins = _finite(measurement.margins)[labelled]
     if {"calibration", "threshold"} & set(what) and len(set(labels)) < 2:
         raise DataError("tuning calibration or threshold needs toxic and non-toxic examples with labels")
@@ -130,7 +130,7 @@ def assess(
     examples = measurement.examples
     probs = probabilities(_finite(measurement.margins), detector.settings.calibration)
     labelled = [i for i, example in enumerate(examples) if example.label is not None]
-    labels = [examples[i].label for i in labelled]
+    labels = [int(examples[i].label or 0) for i in labelled]
     classification = calibration = None
     settings: dict[str, object] = {
         "threshold": detector.threshold,
@@ -168,9 +168,7 @@ def assess(
     masked = None
     if faithfulness:
         toxic = [example.text for i, example in enumerate(examples) if probs[i] >= detector.threshold]
-        marked = [
-            [(s.start, s.end) for s in prediction.spans] for prediction in detector.predict(toxic)
-        ]
+        marked = [[(s.start, s.end) for s in prediction.spans] for prediction in detector.predict(toxic)]
         masked = score_faithfulness(
             toxic,
             marked,

@@ -28,6 +28,5 @@ class MissingExtraError(ToxitraceError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
-            f"{package} is not installed; this needs the '{extra}' extra: "
-            f'pip install "toxitrace[{extra}]"'
+            f"{package} is not installed; this needs the '{extra}' extra: pip install \"toxitrace[{extra}]\""
         )

@@ -24,9 +24,7 @@ class Span:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.end or len(self.text) != self.end - self.start:
-            raise ValueError(
-                f"span [{self.start}, {self.end}) does not fit its text of {len(self.text)} characters"
-            )
+            raise ValueError(f"span [{self.start}, {self.end}) does not fit its text of {len(self.text)} characters")
 
     @classmethod
     def of(cls, text: str, start: int, end: int, score: float) -> Span:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import padded, tiny_classifier
 from torch import Tensor
 
 from toxitrace.encoder import Classifier
 from toxitrace.losses import pairwise_gradient_loss, percentile_threshold_loss
 from toxitrace.losses.percentile_threshold import masked_percentile
 from toxitrace.saliency import saliency_pass, scale_saliency
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "saliency"))  # the tiny models are shared
+
+from tiny_encoder import padded, tiny_classifier
 
 SALIENCY = torch.tensor([[0.7, 1.0, 0.5, 0.4, 0.9, 0.1, 0.0]])
 TOXIC = torch.tensor([[False, True, True, False, False, False, False]])

@@ -88,10 +88,10 @@ def run(config: Any) -> int:
 
 
 def _examples(data: list[str], spans: list[str]) -> list[Example]:
-    from toxitrace.config import DataConfig
+    from toxitrace.config import DataConfig, Paths
     from toxitrace.data.load import load_labelled
 
-    return load_labelled(DataConfig(train=data, spans=spans)).train
+    return load_labelled(DataConfig(train=Paths(data), spans=Paths(spans))).train
 
 
 def _possible(asked: str, examples: list[Example]) -> list[Any]:

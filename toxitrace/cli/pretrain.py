@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from jsonargparse import ArgumentParser, Namespace
 
 from toxitrace.cli.settings_parser import build_config, settings_parser
@@ -22,7 +20,8 @@ def run(namespace: Namespace) -> int:
 
     quiet_libraries()
     from toxitrace.training.pretrain import pretrain
+    from toxitrace.training.progress import announce
 
     folder = pretrain(config)
-    sys.stderr.write(f"encoder written to {folder}; train on it with: toxitrace train --encoder.name {folder}\n")
+    announce(f"encoder written to {folder}; train on it with: toxitrace train --encoder.name {folder}")
     return 0

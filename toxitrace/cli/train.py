@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from jsonargparse import ArgumentParser, Namespace
 
 from toxitrace.cli.settings_parser import build_config, settings_parser
@@ -21,8 +19,9 @@ def run(namespace: Namespace) -> int:
     from toxitrace.training.quiet import quiet_libraries
 
     quiet_libraries()
+    from toxitrace.training.progress import announce
     from toxitrace.training.train import train
 
     for folder in train(config):
-        sys.stderr.write(f"model written to {folder}; try it: toxitrace predict --model {folder} TEXT\n")
+        announce(f"model written to {folder}; try it: toxitrace predict --model {folder} TEXT")
     return 0

@@ -16,7 +16,7 @@ from toxitrace.detector.windowed import WindowedText, char_saliency, windowed
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.settings import ModelSettings
 from toxitrace.spans import bicse
-from toxitrace.text import TextTokenizer, separator_mask
+from toxitrace.text import TextTokenizer, is_invisible, separator_mask
 from toxitrace.types import Prediction, Span
 
 # Texts worked on at once: bounds the memory of a call, whatever the length of its list.
@@ -198,9 +198,11 @@ class Detector:
             own = [(window, next(weights)[1:-1]) for window in chosen]  # [CLS] and [SEP] cover no characters
             saliency = char_saliency(verdict.windowed, own, separators)
             found = bicse(saliency, separators, self.settings.bicse)
-            results.append(
-                (saliency, tuple(Span.of(text, start, end, round(score, _DIGITS)) for start, end, score in found))
+            spans = tuple(
+                Span.of(text, start, _visible_end(text, start, end), round(score, _DIGITS))
+                for start, end, score in found
             )
+            results.append((saliency, spans))
         return results
 
     def _deciding_windows(self, verdict: _Verdict) -> list[int]:
@@ -209,6 +211,13 @@ class Detector:
             return []
         reached = np.flatnonzero(verdict.window_probs >= self.threshold)
         return [int(window) for window in reached] or [int(verdict.window_probs.argmax())]
+
+
+def _visible_end(text: str, start: int, end: int) -> int:
+    """The end of a span without invisible characters that folding counted to its last visible one."""
+    while end > start + 1 and is_invisible(text[end - 1]):
+        end -= 1
+    return end
 
 
 def _strings(texts: Any) -> list[str]:

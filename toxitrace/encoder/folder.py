@@ -6,7 +6,6 @@ The first two are in the layout of `transformers`, which loads the folder as wel
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -23,13 +22,13 @@ from transformers import (
 )
 
 from toxitrace.config import EncoderConfig
+from toxitrace.encoder.char_tokenizer import SPECIAL_TOKENS
 from toxitrace.encoder.classifier import Classifier
 from toxitrace.encoder.scratch import scratch_config
 from toxitrace.errors import ModelError
 from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings, save_settings
 
 TOKENIZER_FILE = "tokenizer.json"
-VOCABULARY_FILE = "vocab.txt"
 WEIGHTS_FILE = "model.safetensors"
 _LABELS = {0: "non_toxic", 1: "toxic"}
 
@@ -139,9 +138,6 @@ def _from_pretrained(name: str, local: bool) -> tuple[PreTrainedModel, set[str]]
 
 def _tokenizer(name: str, local: bool) -> Tokenizer:
     path = Path(name) / TOKENIZER_FILE
-    if local and not (path.is_file() or (path.parent / VOCABULARY_FILE).is_file()):
-        # transformers would make up a vocabulary of five entries
-        raise ModelError(f"{name} has neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}; copy the encoder's tokenizer there")
     try:
         if local and path.is_file():
             return Tokenizer.from_file(str(path))
@@ -149,6 +145,8 @@ def _tokenizer(name: str, local: bool) -> Tokenizer:
         backend: Tokenizer = Tokenizer.from_str(loaded.backend_tokenizer.to_str())
     except Exception as error:  # as above: no common base class
         raise ModelError(_load_message(name, local, error)) from error
+    if backend.get_vocab_size() <= len(SPECIAL_TOKENS):  # transformers makes such a tokenizer up where there is none
+        raise ModelError(f"{name} has no vocabulary; is {TOKENIZER_FILE} or vocab.txt missing or empty?")
     return backend
 
 
@@ -160,9 +158,3 @@ def _load_message(name: str, local: bool, error: Exception) -> str:
         f"{name} is no local folder and could not be loaded from the hub ({first_line}); "
         "check the name and the network, or give a local folder"
     )
-
-
-def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The encoder's ``config.json`` as a plain dict."""
-    row: dict[str, Any] = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    return row

@@ -101,14 +101,14 @@ def resumable(path: Path, recipe: dict[str, Any]) -> str:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of what differs between two nested dicts.
+    """Dotted names of what differs between two nested dicts; what only one has is of another version of the package.
 
     >>> differences({"seed": 1, "optim": {"lr": 0.1}}, {"seed": 1, "optim": {"lr": 0.2}})
     ['optim.lr']
     """
     names: list[str] = []
-    for key in sorted(old.keys() | new.keys()):
-        one, other = old.get(key), new.get(key)
+    for key in sorted(old.keys() & new.keys()):
+        one, other = old[key], new[key]
         if isinstance(one, dict) and isinstance(other, dict):
             names += differences(one, other, f"{prefix}{key}.")
         elif one != other:

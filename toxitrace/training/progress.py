@@ -55,7 +55,7 @@ def progress_callbacks() -> list[Callback]:
 
 def is_first_process() -> bool:
     """Whether this process speaks and writes for all that train together."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
+    return rank_zero_only.rank == 0
 
 
 def announce(message: str) -> None:

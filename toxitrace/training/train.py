@@ -112,7 +112,7 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
     announce(
         f"seed {seed}: {counts.rows} training texts, {counts.positive} toxic, {counts.supervised} with spans, "
         f"{counts.with_rationales} with rationales, {counts.doubtful} doubtful, {counts.truncated} cut; "
-        f"{len(dev)} development texts"
+        f"{len(dev)} development texts; {data.unmatched} annotations of other texts"
     )
     if is_first_process():
         begin_logs(logs, resume=config.resume)

@@ -1,0 +1,24 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_runs import mild_data
+
+from toxitrace.config import DataConfig
+
+
+@pytest.fixture(scope="session")
+def mild(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
+    """Forty mild sentences with spans and rationales, sixteen to develop on."""
+    return mild_data(tmp_path_factory.mktemp("mild"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Sums in one order: results are compared byte by byte, also with those of other processes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
