@@ -26,7 +26,7 @@ from toxitrace.config import DataConfig, EncoderConfig, LossConfig, OptimConfig,
 from toxitrace.data import Example, attach_spans, read_examples, read_spans
 from toxitrace.data.load import load_labelled
 from toxitrace.detector.loading import load
-from toxitrace.evaluation import auroc, macro_f1, recall_at_false_alarm, score_spans, tune_bicse, tune_topk
+from toxitrace.evaluation import auroc, confusion_matrix, macro_f1, recall_at_false_alarm, score_spans, tune_bicse, tune_topk
 from toxitrace.text import separator_mask
 from toxitrace.training.quiet import quiet_libraries
 from toxitrace.training.train import train_one
@@ -132,7 +132,7 @@ def _score(folder: Path, parts: dict[str, list[Example]]) -> dict[str, float]:
     scores: dict[str, float] = {}
     for name in ("cold_dev", "dev_expert"):
         labels = [example.label for example in parts[name]]
-        scores[f"{name}/macro_f1"] = macro_f1(found[name].margins > 0, labels)
+        scores[f"{name}/macro_f1"] = float(macro_f1(confusion_matrix(labels, (found[name].margins > 0).astype(int))))
         scores[f"{name}/auroc"] = auroc(found[name].margins, labels)
     toxic = [example.label == 1 for example in parts["cntp"]]
     margins = found["cntp"].margins

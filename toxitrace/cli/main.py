@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("toxitrace.cli.train", "train a model on labelled texts"),
     "pretrain": ("toxitrace.cli.pretrain", "pre-train an encoder on plain text"),
     "evaluate": ("toxitrace.cli.evaluate", "measure a model, tune its thresholds"),
+    "export": ("toxitrace.cli.export", "write a model as ONNX, to run without torch"),
     "info": ("toxitrace.cli.info", "show versions, models and hardware"),
 }
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.onnx"
 CLASSIFIER_FILE = "classifier.onnx"
+# Metadata of both graphs: the hash of the weights in model.onnx, which classifier.onnx reads from there.
+WEIGHTS_KEY = "toxitrace.weights_sha256"
 
 
 class OnnxBackend:
@@ -41,6 +43,10 @@ class OnnxBackend:
         self._model = _session(folder / MODEL_FILE, ("margin", "saliency"), threads)
         forward_only = folder / CLASSIFIER_FILE
         self._classifier = _session(forward_only, ("margin",), threads) if forward_only.is_file() else self._model
+        if _weights(self._classifier) != _weights(self._model):
+            raise ModelError(
+                f"{forward_only} and {MODEL_FILE} are of two exports; export the model again with `toxitrace export`"
+            )
 
     def margins(self, batch: TokenBatch) -> NDArray[np.float32]:
         (margin,) = _run(self._classifier, ["margin"], batch)
@@ -72,6 +78,11 @@ def _session(path: Path, outputs: tuple[str, ...], threads: int | None) -> onnxr
             f"['attention_mask', 'input_ids'] and outputs {sorted(outputs)}: export it with `toxitrace export`"
         )
     return session
+
+
+def _weights(session: onnxruntime.InferenceSession) -> str | None:
+    found: str | None = session.get_modelmeta().custom_metadata_map.get(WEIGHTS_KEY)
+    return found
 
 
 def _run(session: onnxruntime.InferenceSession, outputs: list[str], batch: TokenBatch) -> list[NDArray[np.float32]]:

@@ -96,7 +96,7 @@ class BertGraph(nn.Module):
             grad = layer.backward(grad, kept)
         direction, length = self.norm.backward_parts(grad, norm_saved)  # (N, D), (N, 1): their product is ∂f/∂e
         if self.kind == "gradient":
-            squared = direction.square().sum(-1) * length.squeeze(-1).square()  # (N,)
+            squared = (direction * direction).sum(-1) * (length * length).squeeze(-1)  # (N,)
             saliency = (squared + EPSILON).sqrt()
         else:
             saliency = ((direction * words.flatten(0, 1)).sum(-1) * length.squeeze(-1)).abs()

@@ -1,0 +1,134 @@
+"""Export folders: ``model.onnx, classifier.onnx, tokenizer.json, toxitrace.json``, checked before they are written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import onnx
+
+from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE
+from toxitrace.encoder import Classifier, load_classifier
+from toxitrace.errors import ConfigError, ModelError
+from toxitrace.export.graph import build_graph
+from toxitrace.export.onnx import to_onnx
+from toxitrace.export.precision import Precision, halve, quantise
+from toxitrace.export.storage import write_pair
+from toxitrace.export.verify import TOLERANCE, Differences, measure, require_exact
+from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings, save_settings
+from toxitrace.text.tokenize import TOKENIZER_FILE
+from toxitrace.versions import package_versions
+
+# A protobuf file holds at most 2 GiB; some room is left for the graph.
+_MAX_WEIGHT_BYTES = (1 << 31) - (1 << 26)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export wrote.
+
+    Attributes:
+        folder: where.
+        precision: of the weights.
+        n_bytes: size of each file.
+        differences: from torch in double precision, measured on the written files.
+    """
+
+    folder: Path
+    precision: Precision
+    n_bytes: dict[str, int]
+    differences: Differences
+
+
+def export_model(
+    model: str | os.PathLike[str], output: str | os.PathLike[str], precision: Precision = "fp32"
+) -> ExportReport:
+    """Turn a model folder into an export folder that runs without torch.
+
+    The graphs are always checked in full precision first. ``fp16`` halves the files and computes in fp32;
+    ``int8`` quantises the forward-only graph, ``model.onnx`` stays in fp32. What either loses is measured and noted.
+
+    Args:
+        model: a folder that ``toxitrace train`` wrote.
+        output: created, or replaced if it holds an earlier export.
+
+    Raises:
+        ConfigError: ``precision`` is unknown, or ``output`` is a file or the model itself.
+        ModelError: the model cannot be loaded or exported, or its graph differs from torch; nothing is written then.
+    """
+    source, target = Path(model), Path(output)
+    if precision not in get_args(Precision):
+        raise ConfigError(f"precision is {precision!r}; expected one of {', '.join(get_args(Precision))}")
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"--output {target} is a file; name a folder")
+    if source.resolve() == target.resolve():
+        raise ConfigError(f"--output {target} is the model itself; name another folder")
+    settings = load_settings(source)
+    if not (source / TOKENIZER_FILE).is_file():
+        raise ModelError(f"{source} has no {TOKENIZER_FILE}; train the model again, or copy the file there")
+    classifier = load_classifier(source)
+    n_weight_bytes = 4 * sum(parameter.numel() for parameter in classifier.parameters())
+    if n_weight_bytes > _MAX_WEIGHT_BYTES:
+        raise ModelError(f"{source} has {n_weight_bytes >> 20} MiB of weights; one ONNX file holds less than 2 GiB")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-") as name:
+        part = Path(name)
+        differences = _write_graphs(classifier, settings, precision, part)
+        shutil.copyfile(source / TOKENIZER_FILE, part / TOKENIZER_FILE)
+        note = _note(part, precision, differences)
+        save_settings(replace(settings, notes=settings.notes | {"export": note}), part)
+        sizes = {path.name: path.stat().st_size for path in sorted(part.iterdir())}
+        _publish(part, target)
+    return ExportReport(target, precision, sizes, differences)
+
+
+def _write_graphs(classifier: Classifier, settings: ModelSettings, precision: Precision, folder: Path) -> Differences:
+    """Write both graphs and measure them; the exact ones first, whatever the precision."""
+    model, forward = (
+        to_onnx(build_graph(classifier, settings.calibration, settings.saliency, gradients), gradients)
+        for gradients in (True, False)
+    )
+    write_pair(_copy(model), _copy(forward), folder)
+    differences = measure(folder, classifier, settings)
+    require_exact(differences)
+    if precision == "fp32":
+        return differences
+    if precision == "fp16":
+        halve(model)
+        halve(forward)
+    else:
+        forward = quantise(forward)
+    write_pair(model, forward, folder)
+    differences = measure(folder, classifier, settings)
+    require_exact(differences, tolerance=float("inf"))  # any loss is noted, numbers that are none are not
+    return differences
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
+
+
+def _note(folder: Path, precision: Precision, differences: Differences) -> dict[str, Any]:
+    files = (MODEL_FILE, CLASSIFIER_FILE, TOKENIZER_FILE)
+    return {
+        "precision": precision,
+        "tolerance": TOLERANCE if precision == "fp32" else None,
+        "differences": differences.to_dict(),
+        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files},
+        "versions": package_versions(),
+    }
+
+
+def _publish(part: Path, target: Path) -> None:
+    """Move the files over; until the last one, the settings, is there, readers see no model, never a mix of two."""
+    target.mkdir(exist_ok=True)
+    (target / SETTINGS_FILE).unlink(missing_ok=True)
+    for path in sorted(part.iterdir(), key=lambda path: path.name == SETTINGS_FILE):
+        os.replace(path, target / path.name)
