@@ -26,7 +26,15 @@ from toxitrace.config import DataConfig, EncoderConfig, LossConfig, OptimConfig,
 from toxitrace.data import Example, attach_spans, read_examples, read_spans
 from toxitrace.data.load import load_labelled
 from toxitrace.detector.loading import load
-from toxitrace.evaluation import auroc, confusion_matrix, macro_f1, recall_at_false_alarm, score_spans, tune_bicse, tune_topk
+from toxitrace.evaluation import (
+    auroc,
+    confusion_matrix,
+    macro_f1,
+    recall_at_false_alarm,
+    score_spans,
+    tune_bicse,
+    tune_topk,
+)
 from toxitrace.text import separator_mask
 from toxitrace.training.quiet import quiet_libraries
 from toxitrace.training.train import train_one

@@ -39,6 +39,7 @@ def run(config: Any) -> int:
     """Export and say what was written."""
     try:
         import onnxscript  # noqa: F401  # torch's exporter imports it, and then complains in its own words
+        from transformers.utils import logging
 
         from toxitrace.export import export_model
     except ModuleNotFoundError as error:
@@ -48,6 +49,8 @@ def run(config: Any) -> int:
         raise MissingExtraError(package, "train") from error
     from toxitrace.detector.loading import find_model
 
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     sys.stdout.write(_summary(export_model(find_model(config.model), config.output, config.precision)))
     return 0
 

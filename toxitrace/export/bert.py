@@ -200,7 +200,7 @@ class _LastLayer(nn.Module):
     def _into(self, rows: Tensor, part: Affine) -> Tensor:
         """Each head's slice times the transpose of its columns of the weight: (B, D) -> (B, H, D)."""
         by_head = rows.view(rows.shape[0], self.heads, -1).transpose(0, 1)  # (H, B, K)
-        columns = part.weight.t().view(self.heads, -1, part.weight.shape[0])  # (H, K, D)
+        columns = part.weight.view(part.weight.shape[0], self.heads, -1).permute(1, 2, 0)  # (H, K, D)
         return (by_head @ columns).transpose(0, 1)
 
     def _out_of(self, rows: Tensor, part: Affine) -> Tensor:

@@ -72,6 +72,10 @@ def export_model(
     if not (source / TOKENIZER_FILE).is_file():
         raise ModelError(f"{source} has no {TOKENIZER_FILE}; train the model again, or copy the file there")
     classifier = load_classifier(source)
+    if settings.max_tokens > classifier.max_positions:
+        raise ModelError(
+            f"{source} reads at most {classifier.max_positions} tokens; its {SETTINGS_FILE} says {settings.max_tokens}"
+        )
     n_weight_bytes = 4 * sum(parameter.numel() for parameter in classifier.parameters())
     if n_weight_bytes > _MAX_WEIGHT_BYTES:
         raise ModelError(f"{source} has {n_weight_bytes >> 20} MiB of weights; one ONNX file holds less than 2 GiB")

@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Iterator
 
 import onnx
+import onnx_ir as ir
 import torch
+from onnxscript.optimizer import optimize_ir
 from torch import nn
 
 from toxitrace.errors import ModelError
@@ -18,6 +20,8 @@ INPUTS = ("input_ids", "attention_mask")
 OUTPUTS = ("margin", "probability", "saliency")
 # The newest operator set whose operators onnxruntime 1.19 all has, and one that torch writes without conversion.
 _OPSET = 18
+# Constants of a graph (shapes, axes, epsilons) are smaller.
+_MIN_WEIGHT_ELEMENTS = 16
 
 
 def to_onnx(graph: nn.Module, gradients: bool = True) -> onnx.ModelProto:
@@ -43,14 +47,22 @@ def to_onnx(graph: nn.Module, gradients: bool = True) -> onnx.ModelProto:
                 input_names=list(INPUTS),
                 output_names=list(names),
                 opset_version=_OPSET,
+                optimize=False,
                 verbose=False,
             )
+            optimize_ir(program.model, should_fold=_may_fold)
     except Exception as error:  # the exporter's errors share no base but Exception
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"torch {torch.__version__} cannot export this model to ONNX: {line}") from error
     model: onnx.ModelProto = program.model_proto
     _strip(model)
     return model
+
+
+def _may_fold(node: ir.Node) -> bool | None:
+    """Leave what is computed from weights alone to onnxruntime: a file must not hold them twice, in two shapes."""
+    weights = (value.const_value for value in node.inputs if value is not None and value.is_initializer())
+    return False if any(weight is not None and weight.size >= _MIN_WEIGHT_ELEMENTS for weight in weights) else None
 
 
 def _strip(model: onnx.ModelProto) -> None:

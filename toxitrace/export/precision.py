@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnxscript.optimizer import optimize
 
 from toxitrace.errors import ModelError
 
@@ -58,7 +59,7 @@ def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         with tempfile.TemporaryDirectory(prefix="toxitrace-") as name:
             source, target = Path(name) / "float.onnx", Path(name) / "int8.onnx"
-            onnx.save(model, source)
+            onnx.save(optimize(model), source)  # turns transposed weights into weights: only those are quantised
             quantize_dynamic(
                 source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
                 op_types_to_quantize=["MatMul", "Gemm"],

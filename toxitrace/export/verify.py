@@ -27,7 +27,7 @@ from toxitrace.settings import ModelSettings
 TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Differences:
     """Largest differences between the graphs in onnxruntime and torch in double precision."""
 
