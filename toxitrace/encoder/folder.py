@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from transformers import (
     BertForSequenceClassification,
     PreTrainedModel,
 )
+from transformers.utils import logging as transformers_logging
 
 from toxitrace.config import EncoderConfig
 from toxitrace.encoder.char_tokenizer import SPECIAL_TOKENS
@@ -128,12 +131,25 @@ def _from_pretrained(name: str, local: bool) -> tuple[PreTrainedModel, set[str]]
         config = AutoConfig.from_pretrained(name, local_files_only=local)
         config.num_labels = 2
         config.id2label, config.label2id = dict(_LABELS), {label: i for i, label in _LABELS.items()}
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            name, config=config, local_files_only=local, use_safetensors=True, output_loading_info=True
-        )
+        with _no_loading_bar():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name, config=config, local_files_only=local, use_safetensors=True, output_loading_info=True
+            )
     except Exception as error:  # transformers, safetensors and the hub client each raise kinds of their own
         raise ModelError(_load_message(name, local, error)) from error
     return model.float(), set(info["missing_keys"])
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Loading a small model takes no time; a bar for it would stand between the results on a terminal."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _tokenizer(name: str, local: bool) -> Tokenizer:
