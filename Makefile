@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TEXT ?= 你真是个笨蛋，闭上你的臭嘴 今天天气不错 说实话，隔壁老王就是个大骗子。
+DEFAULT := exports/default/toxitrace.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint type bench clean help
@@ -10,11 +11,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 help: ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 
-demo: $(VENV)/.installed ## mark the toxic words of a few sentences; your own: make demo TEXT="..."
-	@test -e exports/default/toxitrace.json || test -e runs/smoke/toxitrace.json || \
-		$(BIN)/python -m toxitrace train --config configs/smoke.yaml
-	@$(BIN)/python -m toxitrace predict --format text \
-		$$(test -e exports/default/toxitrace.json || echo --model runs/smoke) $(TEXT)
+demo: $(VENV)/.base ## mark the toxic words of a few sentences; your own: make demo TEXT="..."
+	@test -e $(DEFAULT) || test -e runs/smoke/toxitrace.json || ( \
+		$(MAKE) --no-print-directory $(VENV)/.installed && \
+		$(BIN)/python -m toxitrace train --config configs/smoke.yaml )
+	@$(BIN)/python -m toxitrace predict --format text $$(test -e $(DEFAULT) || echo --model runs/smoke) $(TEXT)
 
 test: $(VENV)/.installed ## run every test (under ten minutes on two cores)
 	$(BIN)/python -m pytest
@@ -32,8 +33,13 @@ bench: $(VENV)/.installed ## the quick benchmarks; the long ones are listed in b
 clean: ## remove what the targets made
 	rm -rf $(VENV) runs build *.egg-info
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.base: pyproject.toml constraints.txt # what scoring needs
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) (some minutes the first time)"
+	@echo "installing into $(VENV)"
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.base # what training and testing need
+	@echo "installing the training packages into $(VENV) (some minutes the first time)"
 	$(PIP) --editable ".[train,dev]"
 	@touch $@

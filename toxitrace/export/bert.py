@@ -12,7 +12,7 @@ Legend: B batch, T tokens, N = B·T rows, D hidden, H heads, K = D/H, F feed-for
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -48,15 +48,21 @@ class BertGraph(nn.Module):
         gradients: False leaves the backward pass and the saliency out.
     """
 
+    words: Tensor
+    positions: Tensor
+    head: Tensor
+    head_bias: Tensor
+
     def __init__(
         self,
-        model: BertForSequenceClassification,
+        model: PreTrainedModel,
         calibration: Calibration,
         kind: SaliencyKind = "gradient",
         gradients: bool = True,
     ) -> None:
         super().__init__()
-        bert, heads = model.bert, model.config.num_attention_heads
+        bert: Any = model.bert
+        heads: int = model.config.num_attention_heads
         embeddings, layers = bert.embeddings, list(bert.encoder.layer)
         # not named "saliency" or "probability": the exporter would confuse them with the graph's outputs
         self.calibration, self.kind, self.gradients = calibration, kind, gradients
@@ -66,10 +72,10 @@ class BertGraph(nn.Module):
             embeddings.position_embeddings.weight.detach() + embeddings.token_type_embeddings.weight.detach()[0],
         )
         self.norm = Norm(embeddings.LayerNorm, gradients)
-        self.layers = nn.ModuleList(_Layer(layer, heads, gradients) for layer in layers[:-1])
+        self.layers: Any = nn.ModuleList(_Layer(layer, heads, gradients) for layer in layers[:-1])
         self.last = _LastLayer(layers[-1], heads, gradients)
         self.pooler = Affine(bert.pooler.dense)
-        head = model.classifier
+        head: Any = model.classifier
         self.register_buffer("head", (head.weight[1] - head.weight[0]).detach()[:, None].clone())  # (D, 1)
         self.register_buffer("head_bias", (head.bias[1] - head.bias[0]).detach()[None].clone())  # (1,)
 
@@ -116,7 +122,7 @@ class _LayerSaved(NamedTuple):
 class _Layer(nn.Module):
     """A transformer layer for all tokens, forward and backward."""
 
-    def __init__(self, layer: nn.Module, heads: int, gradients: bool) -> None:
+    def __init__(self, layer: Any, heads: int, gradients: bool) -> None:
         super().__init__()
         attention, output = layer.attention.self, layer.attention.output
         self.heads = heads
@@ -163,7 +169,7 @@ class _LastSaved(NamedTuple):
 class _LastLayer(nn.Module):
     """The last layer for the first token alone."""
 
-    def __init__(self, layer: nn.Module, heads: int, gradients: bool) -> None:
+    def __init__(self, layer: Any, heads: int, gradients: bool) -> None:
         super().__init__()
         attention, output = layer.attention.self, layer.attention.output
         self.heads = heads

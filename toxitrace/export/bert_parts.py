@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -121,7 +122,7 @@ class FeedForward(nn.Module):
         gradients: keep what the backward pass needs.
     """
 
-    def __init__(self, layer: nn.Module, gradients: bool) -> None:
+    def __init__(self, layer: Any, gradients: bool) -> None:
         super().__init__()
         self.up, self.down = Affine(layer.intermediate.dense), Affine(layer.output.dense)
         self.norm = Norm(layer.output.LayerNorm, gradients)

@@ -7,6 +7,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import cast
 
 import onnx
 import onnx_ir as ir
@@ -39,7 +40,7 @@ def to_onnx(graph: nn.Module, gradients: bool = True) -> onnx.ModelProto:
     axes = {0: "batch", 1: "length"}
     try:
         with _quiet():
-            program = torch.onnx.export(
+            exported = torch.onnx.export(
                 graph.eval(),
                 (input_ids, torch.ones_like(input_ids)),
                 dynamo=True,
@@ -50,6 +51,7 @@ def to_onnx(graph: nn.Module, gradients: bool = True) -> onnx.ModelProto:
                 optimize=False,
                 verbose=False,
             )
+            program = cast(torch.onnx.ONNXProgram, exported)  # None is for exports to a file
             optimize_ir(program.model, should_fold=_may_fold)
     except Exception as error:  # the exporter's errors share no base but Exception
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]

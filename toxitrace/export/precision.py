@@ -59,11 +59,18 @@ def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         with tempfile.TemporaryDirectory(prefix="toxitrace-") as name:
             source, target = Path(name) / "float.onnx", Path(name) / "int8.onnx"
-            onnx.save(optimize(model), source)  # turns transposed weights into weights: only those are quantised
+            folded = optimize(model)  # turns transposed weights into weights: only those are quantised
+            onnx.save(folded, source)
             quantize_dynamic(
                 source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
-                op_types_to_quantize=["MatMul", "Gemm"],
+                op_types_to_quantize=["MatMul", "Gemm"], nodes_to_exclude=_with_stacked_weights(folded),
             )  # fmt: skip
             return onnx.load(target)
     finally:
         logger.setLevel(level)
+
+
+def _with_stacked_weights(model: onnx.ModelProto) -> list[str]:
+    """Products with one weight per head: onnxruntime has no integer kernel for those."""
+    ranks = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    return [node.name for node in model.graph.node if node.op_type == "MatMul" and ranks.get(node.input[1], 2) != 2]

@@ -52,7 +52,7 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: lightning.Trainer) -> None:
         # a run that was told to stop forgets so when it is resumed: keep the checkpoint from before
         if not trainer.should_stop:
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def pretrain(config: PretrainConfig) -> Path:
     announce(f"{len(files)} files, {blocks.per_pass()} blocks of {config.sequence_tokens} tokens per pass")
     started = time.monotonic()
     fit(trainer, module, MaskedTexts(MaskedBatches(blocks, tokenizer, config)), resume_from)
-    trainer.save_checkpoint(last.path)
+    trainer.save_checkpoint(last.path, weights_only=False)
     if trainer.is_global_zero:
         loss = trainer.callback_metrics.get("mlm_loss")
         settings = ModelSettings(

@@ -26,7 +26,7 @@ class LineProgress(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
-        if now - self._last_seconds < self.every_seconds:
+        if now - self._last_seconds < self.every_seconds or trainer.is_last_batch:
             return
         rate = (trainer.global_step - self._last_step) / (now - self._last_seconds)
         self._last_seconds, self._last_step = now, trainer.global_step
@@ -50,7 +50,9 @@ def _metrics(trainer: lightning.Trainer) -> str:
 
 def progress_callbacks() -> list[Callback]:
     """The fitting kind of progress display for this stderr."""
-    return [RichProgressBar() if sys.stderr.isatty() else LineProgress()]
+    if not sys.stderr.isatty():
+        return [LineProgress()]
+    return [RichProgressBar(leave=True, console_kwargs={"stderr": True})]  # stdout is for data
 
 
 def is_first_process() -> bool:
