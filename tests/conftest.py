@@ -12,7 +12,7 @@ settings.load_profile("no_deadline")
 
 sys.path.insert(0, str(Path(__file__).parent / "detector"))
 
-from fake_model import write_export
+from fake_model import write_export  # noqa: E402 (found through the line above)
 
 
 @pytest.fixture(scope="session")

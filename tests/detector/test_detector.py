@@ -151,8 +151,15 @@ def test_explain_weighs_every_character_and_keeps_clean_texts_clean() -> None:
     assert [span.text for span in detector().explain("早上好", force_spans=True).spans] == ["早上好"]
     mixed = detector().explain("你笨蛋")
     np.testing.assert_allclose(mixed.saliency, [0.05, 1.0, 1.0], rtol=1e-6)
-    with pytest.raises(DataError):
-        detector().explain(["你笨蛋"])
+    assert [one.text for one in detector().explain(["你笨蛋", "早上好"])] == ["你笨蛋", "早上好"]
+    with pytest.raises(DataError, match=r"texts\[1\]"):
+        detector().explain(["你笨蛋", 3])  # type: ignore[list-item]
+
+
+def test_margins_are_one_number_per_text_and_lowest_where_nothing_can_be_read() -> None:
+    found = detector().margins(["你笨蛋", "早上好", ""])
+    assert found[0] > found[1] > found[2] == -np.inf
+    assert detector().margins([]).shape == (0,)
 
 
 def test_a_model_that_answers_nan_is_an_error_and_no_verdict() -> None:

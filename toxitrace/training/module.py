@@ -90,9 +90,7 @@ class TraceModule(lightning.LightningModule):
             fused=True,
         )
         total = self._n_steps()
-        schedule = get_linear_schedule_with_warmup(  # type: ignore[no-untyped-call]
-            optimizer, int(optim.warmup_share * total), total
-        )
+        schedule = get_linear_schedule_with_warmup(optimizer, int(optim.warmup_share * total), total)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _n_steps(self) -> int:

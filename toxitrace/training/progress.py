@@ -57,7 +57,7 @@ def progress_callbacks() -> list[Callback]:
 
 def is_first_process() -> bool:
     """Whether this process speaks and writes for all that train together."""
-    return rank_zero_only.rank == 0
+    return int(getattr(rank_zero_only, "rank", 0)) == 0  # an attribute that Lightning's types do not tell
 
 
 def announce(message: str) -> None:
