@@ -8,7 +8,13 @@ from toxitrace.config import DataConfig
 
 _HERE = Path(__file__).parent
 # what quiet_libraries() hides from users
-_EXPECTED = ("ignore:.*exists and is not empty", "ignore:.*does not have many workers", "ignore:.*not resumable")
+_EXPECTED = (
+    "ignore:.*exists and is not empty",
+    "ignore:.*does not have many workers",
+    "ignore:.*not resumable",
+    "ignore:.*smaller than the logging interval",
+    "ignore:.*across ranks is zero",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,7 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_runs import EVERY_STEP, Killed, killed_then_resumed, scripted_scores, tiny_config, watched, weights
@@ -9,11 +11,30 @@ from toxitrace.errors import ConfigError, ModelError
 from toxitrace.training import module
 from toxitrace.training.train import train
 
+Seen = tuple[int, int, int, int]
+Uninterrupted = Callable[..., tuple[list[Seen], bytes]]
+
 
 @pytest.fixture(scope="module")
 def mild_no_dev(mild: DataConfig) -> DataConfig:
     """Without development texts the last weights are written, whatever their score."""
     return replace(mild, dev=Paths())
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(mild_no_dev: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    """Batches and weights of a run with these changes, each trained once."""
+    done: dict[str, tuple[list[Seen], bytes]] = {}
+
+    def run(**changes: Any) -> tuple[list[Seen], bytes]:
+        if repr(changes) not in done:
+            config = tiny_config(tmp_path_factory.mktemp("whole") / "run", mild_no_dev, **changes)
+            with watched() as seen:
+                train(config)
+            done[repr(changes)] = (seen, weights(config.output))
+        return done[repr(changes)]
+
+    return run
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, mild_no_dev: DataConfig) -> None:
@@ -28,7 +49,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     [
         ("32-true", 1, 0, (0, 2)),
         ("32-true", 1, 0, (1, 0)),
-        ("32-true", 1, 0, (1, 1)),
         ("32-true", 1, 0, (2, 3)),
         ("bf16-mixed", 1, 0, (1, 2)),
         ("bf16-mixed", 1, 0, (2, 0)),
@@ -38,31 +58,35 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     ],
 )
 def test_a_killed_and_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(
-    tmp_path: Path, mild_no_dev: DataConfig, precision: str, accumulate: int, workers: int, kill_at: tuple[int, int]
+    tmp_path: Path,
+    mild_no_dev: DataConfig,
+    uninterrupted: Uninterrupted,
+    precision: str,
+    accumulate: int,
+    workers: int,
+    kill_at: tuple[int, int],
 ) -> None:
-    data = replace(mild_no_dev, workers=workers)
     changes = {"optim": {"accumulate": accumulate}, "device": {"precision": precision}}
-    with watched() as whole:
-        train(tiny_config(tmp_path / "whole", data, **changes))
-    seen = killed_then_resumed(tiny_config(tmp_path / "cut", data, **changes), kill_at)
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    whole, expected = uninterrupted(**changes)
+    config = tiny_config(tmp_path / "cut", replace(mild_no_dev, workers=workers), **changes)
+    seen = killed_then_resumed(config, kill_at)
+    assert weights(config.output) == expected
     # Lightning's counters and the batches agree: what was done after the last step is done again, nothing is left out
     assert list(dict.fromkeys(seen)) == whole
     assert len(seen) - len(whole) == kill_at[1] % accumulate
 
 
 def test_without_a_timed_checkpoint_a_run_resumes_from_the_end_of_an_epoch(
-    tmp_path: Path, mild_no_dev: DataConfig
+    tmp_path: Path, mild_no_dev: DataConfig, uninterrupted: Uninterrupted
 ) -> None:
-    minutes = {"schedule": {"checkpoint_minutes": 60.0}}
-    with watched() as whole:
-        train(tiny_config(tmp_path / "whole", mild_no_dev, **minutes))
-    seen = killed_then_resumed(tiny_config(tmp_path / "cut", mild_no_dev, **minutes), (2, 2))
-    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    whole, expected = uninterrupted(optim={"accumulate": 1}, device={"precision": "32-true"})
+    config = tiny_config(tmp_path / "cut", mild_no_dev, schedule={"checkpoint_minutes": 60.0})
+    seen = killed_then_resumed(config, (2, 2))
+    assert weights(config.output) == expected
     assert seen == whole[:10] + whole[8:]
 
 
-@pytest.mark.parametrize("kill_at", [(2, 0), (2, 2), (3, 1)])
+@pytest.mark.parametrize("kill_at", [(2, 0), (3, 1)])
 def test_the_best_model_survives_an_interruption(
     tmp_path: Path, mild: DataConfig, monkeypatch: pytest.MonkeyPatch, kill_at: tuple[int, int]
 ) -> None:
@@ -119,15 +143,15 @@ def test_the_model_of_an_earlier_run_is_not_taken_for_the_one_that_died(
     assert weights(config.output) == weights(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.5, 0.999])
-def test_a_truncated_checkpoint_is_a_model_error(tmp_path: Path, mild_no_dev: DataConfig, kept: float) -> None:
+def test_a_truncated_checkpoint_is_a_model_error(tmp_path: Path, mild_no_dev: DataConfig) -> None:
     config = _killed(tmp_path, mild_no_dev)
     checkpoint = tmp_path / "run/logs/last.ckpt"
     content = checkpoint.read_bytes()
-    checkpoint.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(ModelError, match=r"last\.ckpt cannot be read .*; delete it to train from the start"):
-        train(replace(config, resume=True))
-    assert checkpoint.exists()
+    for kept in (0, len(content) // 2, len(content) - 9):
+        checkpoint.write_bytes(content[:kept])
+        with pytest.raises(ModelError, match=r"last\.ckpt cannot be read .*; delete it to train from the start"):
+            train(replace(config, resume=True))
+        assert checkpoint.exists()
 
 
 def test_a_checkpoint_of_other_settings_or_data_is_refused(

@@ -34,7 +34,7 @@ def halve(model: onnx.ModelProto) -> None:
             continue
         weight = numpy_helper.to_array(tensor)
         largest = float(np.abs(weight).max())
-        if not largest <= np.finfo(np.float16).max:
+        if not largest <= float(np.finfo(np.float16).max):
             raise ModelError(f"weight {tensor.name} reaches {largest:.3g}, too large for fp16; export with fp32")
         name, tensor.name = tensor.name, f"{tensor.name}.half"
         tensor.raw_data = weight.astype(np.float16).tobytes()
