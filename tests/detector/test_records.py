@@ -109,3 +109,10 @@ def test_csv_rows_written_by_python_are_read_back(texts: list[str]) -> None:
 
 def test_a_long_csv_field_is_read() -> None:
     assert len(read("csv", b"text\n" + b"a" * 1_000_000)[0].text) == 1_000_000
+
+
+def test_a_row_with_more_columns_than_the_header_is_a_bad_line() -> None:
+    good, bad = read("csv", "id,text\n1,早上好\n2,早,晚\n".encode())
+    assert isinstance(good, Record)
+    assert isinstance(bad, BadLine)
+    assert "3 columns; expected 2" in bad.reason

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from toxitrace.errors import ConfigError, ModelError
+from toxitrace.errors import ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
     from toxitrace.data.records import Example
@@ -53,6 +53,8 @@ def run(config: Any) -> int:
         raise ConfigError("there is nothing to evaluate; name labelled texts with --data FILE")
     if config.resamples < 1:
         raise ConfigError(f"--resamples is {config.resamples}; expected 1 or more")
+    if config.output and not Path(config.output).parent.is_dir():
+        raise ConfigError(f"--output {config.output}: its folder does not exist; make it first")
     from toxitrace.assessment import assess, measure, tune
     from toxitrace.data.load import hash_sources
     from toxitrace.detector.detector import Detector
@@ -60,13 +62,13 @@ def run(config: Any) -> int:
     from toxitrace.versions import package_versions
 
     examples = _examples(config.data, config.spans)
+    what = _possible(config.tune, examples) if config.tune else []
     folder = find_model(config.model)
     detector = load(folder, backend=config.backend, threshold=config.threshold, threads=config.threads)
     measurement = measure(detector, examples)
     part = config.part or ", ".join(Path(path).name for path in config.data)
     hashes = hash_sources([*config.data, *config.spans])
     if config.tune:
-        what = _possible(config.tune, examples)
         settings = tune(measurement, detector.settings, what)
         detector = Detector(detector.backend, detector.tokenizer, settings, config.threshold)
         _store(settings, folder, part, what, hashes)
@@ -100,7 +102,11 @@ def _possible(asked: str, examples: list[Example]) -> list[Any]:
         return [asked]
     labels = {example.label for example in examples}
     what = [name for name in ("calibration", "threshold") if {0, 1} <= labels]
-    return [*what, "bicse"] if any(example.spans for example in examples) else what
+    if any(example.spans for example in examples):
+        what.append("bicse")
+    if not what:
+        raise DataError("--tune has nothing to go by; it needs labels of both kinds, or gold spans (--spans FILE)")
+    return what
 
 
 def _store(settings: ModelSettings, folder: Path, part: str, what: list[str], hashes: dict[str, str]) -> None:

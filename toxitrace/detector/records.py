@@ -154,6 +154,8 @@ def _csv_fault(row: list[str], header: list[str], column: str, raw: bytes) -> st
         return _no_utf8(error)
     if row and len(row) <= header.index(column):
         return f"{len(row)} columns; expected {len(header)}, the text in column {header.index(column) + 1}"
+    if len(row) > len(header):  # most likely an unquoted comma: scoring the column would lose the rest of the text
+        return f"{len(row)} columns; expected {len(header)}: quote a text that holds the separator"
     return None
 
 
