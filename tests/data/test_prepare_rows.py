@@ -136,12 +136,6 @@ def test_an_example_without_label_is_an_error_not_a_clean_text(tokenizer: TextTo
         prepare_rows([Example("x", "你好", None)], tokenizer, max_tokens=16)
 
 
-def test_texts_that_fold_to_nothing_keep_their_frame(tokenizer: TextTokenizer) -> None:
-    row = row_of(Example("a", "\u200b", 1, spans=((0, 1),)), tokenizer)
-    assert row.input_ids.tolist() == [2, 3]
-    assert not row.supervised
-
-
 def test_no_examples_give_no_rows(tokenizer: TextTokenizer) -> None:
     rows, counts = prepare_rows([], tokenizer, max_tokens=16)
     assert rows == []
@@ -150,3 +144,8 @@ def test_no_examples_give_no_rows(tokenizer: TextTokenizer) -> None:
 
 def test_ids_are_whole_numbers_of_64_bits(tokenizer: TextTokenizer) -> None:
     assert row_of(Example("a", "你好", 0), tokenizer).input_ids.dtype == np.int64
+
+
+def test_a_text_of_invisible_characters_is_no_training_data(tokenizer: TextTokenizer) -> None:
+    with pytest.raises(DataError, match="'ghost' shows no character"):
+        prepare_rows([Example("ghost", "\u3000\u200b", 0)], tokenizer, max_tokens=16)

@@ -176,3 +176,7 @@ def test_a_very_long_line_is_read() -> None:
     row = detector(max_tokens=128).predict(text)
     assert not row.truncated
     assert [span.start for span in row.spans] == [60_000]
+
+
+def test_a_span_ends_with_what_shows() -> None:
+    assert [span.text for span in detector().predict_spans("你笨蛋\u200b\u200b，早")] == ["笨蛋"]

@@ -79,7 +79,7 @@ def prepare_rows(
         rationales: by example id.
 
     Raises:
-        DataError: an example has no label.
+        DataError: an example has no label, or nothing but blank and invisible characters.
     """
     content = max_tokens - 2
     tokens = tokenizer.tokenize([example.text for example in examples])
@@ -98,6 +98,8 @@ def prepare_rows(
     for index, (example, text) in enumerate(zip(examples, tokens, strict=True)):
         if example.label is None:
             raise DataError(f"id {example.id!r} has no label; expected 0 or 1: label the text or leave it out")
+        if not len(text.token_ids):
+            raise DataError(f"id {example.id!r} shows no character to learn from: remove the row")
         label = example.label
         soft = doubtful_label is not None and is_doubtful(example)
         doubtful += is_doubtful(example)

@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 
 from toxitrace.detector.backend import Backend
 from toxitrace.detector.explanation import Explanation
+from toxitrace.detector.extract import DIGITS, extract_spans
 from toxitrace.detector.scoring import margins, probabilities, saliencies
 from toxitrace.detector.windowed import WindowedText, char_saliency, windowed
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.settings import ModelSettings
-from toxitrace.spans import bicse
-from toxitrace.text import TextTokenizer, is_invisible, separator_mask
+from toxitrace.text import TextTokenizer, separator_mask
 from toxitrace.types import Prediction, Span
 
 # Texts worked on at once: bounds the memory of a call, whatever the length of its list.
 _GROUP = 1024
-# Digits of probabilities and scores: below, numbers depend on the batch that a text happened to stand in.
-_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +175,7 @@ class Detector:
         """First stage."""
         verdicts = []
         for one, own in zip(*self._window_margins(texts), strict=True):
-            probs = np.round(probabilities(own, self.settings.calibration), _DIGITS)
+            probs = np.round(probabilities(own, self.settings.calibration), DIGITS)
             verdicts.append(_Verdict(one, probs, bool((probs >= self.threshold).any())))
         return verdicts
 
@@ -197,12 +195,7 @@ class Detector:
             separators = separator_mask(text)
             own = [(window, next(weights)[1:-1]) for window in chosen]  # [CLS] and [SEP] cover no characters
             saliency = char_saliency(verdict.windowed, own, separators)
-            found = bicse(saliency, separators, self.settings.bicse)
-            spans = tuple(
-                Span.of(text, start, _visible_end(text, start, end), round(score, _DIGITS))
-                for start, end, score in found
-            )
-            results.append((saliency, spans))
+            results.append((saliency, extract_spans(text, saliency, self.settings.bicse)))
         return results
 
     def _deciding_windows(self, verdict: _Verdict) -> list[int]:
@@ -211,13 +204,6 @@ class Detector:
             return []
         reached = np.flatnonzero(verdict.window_probs >= self.threshold)
         return [int(window) for window in reached] or [int(verdict.window_probs.argmax())]
-
-
-def _visible_end(text: str, start: int, end: int) -> int:
-    """The end of a span without invisible characters that folding counted to its last visible one."""
-    while end > start + 1 and is_invisible(text[end - 1]):
-        end -= 1
-    return end
 
 
 def _strings(texts: Any) -> list[str]:

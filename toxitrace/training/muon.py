@@ -1,7 +1,8 @@
 """Muon for the hidden matrices and AdamW for the rest, as one optimiser.
 
-Muon makes every matrix update orthogonal (Jordan et al. 2024); for a small encoder from scratch it leaves the
-plateau of the masked-LM loss in a third of AdamW's steps. Embeddings, biases and norms are no hidden matrices.
+Muon makes every matrix update orthogonal (Jordan et al. 2024). It was chosen because the masked-LM loss of a small
+encoder fell faster than with AdamW in short trials; no benchmark backs that. Embeddings, biases and norms are no
+hidden matrices.
 """
 
 from __future__ import annotations
