@@ -19,7 +19,6 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    BertForSequenceClassification,
     PreTrainedModel,
 )
 from transformers.utils import logging as transformers_logging
@@ -27,6 +26,7 @@ from transformers.utils import logging as transformers_logging
 from toxitrace.config import EncoderConfig
 from toxitrace.encoder.char_tokenizer import SPECIAL_TOKENS
 from toxitrace.encoder.classifier import Classifier
+from toxitrace.encoder.ngrams import sequence_classifier
 from toxitrace.encoder.scratch import scratch_config
 from toxitrace.errors import ModelError
 from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings, save_settings
@@ -93,7 +93,7 @@ def new_classifier(config: EncoderConfig, tokenizer: Tokenizer | None = None) ->
             raise ModelError("an encoder from scratch needs a tokenizer made from the training text")
         bert = scratch_config(config.scratch, tokenizer.get_vocab_size())
         bert.id2label, bert.label2id = dict(_LABELS), {label: i for i, label in _LABELS.items()}
-        return Classifier(BertForSequenceClassification(bert)), tokenizer
+        return Classifier(sequence_classifier(bert)), tokenizer
     local = Path(config.name).is_dir()
     if not local and (Path(config.name).is_absolute() or config.name.startswith(".") or config.name.count("/") > 1):
         raise ModelError(f"encoder folder {config.name} does not exist; check --encoder.name")

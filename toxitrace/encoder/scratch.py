@@ -5,16 +5,17 @@ from __future__ import annotations
 from transformers import BertConfig
 
 from toxitrace.config import ScratchConfig
+from toxitrace.encoder.ngrams import NgramBertConfig
 
 
 def scratch_config(size: ScratchConfig, vocab_size: int) -> BertConfig:
     """Translate ``size`` into a BERT configuration.
 
     Args:
-        size: layers, widths, dropout.
+        size: layers, widths, dropout, n-grams.
         vocab_size: entries of the tokenizer, rounded up to a multiple of 8 for the matrix units.
     """
-    return BertConfig(
+    plain = BertConfig(
         vocab_size=-(-vocab_size // 8) * 8,
         hidden_size=size.hidden,
         num_hidden_layers=size.layers,
@@ -26,3 +27,6 @@ def scratch_config(size: ScratchConfig, vocab_size: int) -> BertConfig:
         pad_token_id=0,
         type_vocab_size=2,
     )
+    if not size.ngram_buckets:
+        return plain
+    return NgramBertConfig(**plain.to_diff_dict() | {"ngram_buckets": size.ngram_buckets})

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertForSequenceClassification, PreTrainedModel
 
+from toxitrace.encoder.ngrams import NgramBertForSequenceClassification, NgramEmbedding, NgramTable
 from toxitrace.export.bert_parts import ACTIVATIONS, Affine, FeedForward, Norm, softmax_backward
 from toxitrace.saliency.gradient import EPSILON
 from toxitrace.settings import Calibration, SaliencyKind
@@ -31,7 +32,7 @@ def is_plain_bert(model: PreTrainedModel) -> bool:
     """Whether ``BertGraph`` computes what the model does."""
     config = model.config
     return (
-        type(model) is BertForSequenceClassification
+        type(model) in (BertForSequenceClassification, NgramBertForSequenceClassification)
         and not config.is_decoder
         and not config.add_cross_attention
         and config.hidden_act in ACTIVATIONS
@@ -71,6 +72,7 @@ class BertGraph(nn.Module):
             "positions",
             embeddings.position_embeddings.weight.detach() + embeddings.token_type_embeddings.weight.detach()[0],
         )
+        self.ngrams = _frozen(bert.embeddings.word_embeddings)
         self.norm = Norm(embeddings.LayerNorm, gradients)
         self.layers: Any = nn.ModuleList(_Layer(layer, heads, gradients) for layer in layers[:-1])
         self.last = _LastLayer(layers[-1], heads, gradients)
@@ -82,6 +84,8 @@ class BertGraph(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         batch, tokens = input_ids.shape
         words = functional.embedding(input_ids, self.words)  # (B, T) -> (B, T, D)
+        if self.ngrams is not None:
+            words = words + self.ngrams(input_ids)
         mask = attention_mask.to(words.dtype)  # (B, T)
         bias = ((1 - mask) * _FAR_BELOW)[:, None, None]  # (B, 1, 1, T)
         summed = (words + self.positions[:tokens]).flatten(0, 1)  # (N, D)
@@ -107,6 +111,16 @@ class BertGraph(nn.Module):
         else:
             saliency = ((direction * words.flatten(0, 1)).sum(-1) * length.squeeze(-1)).abs()
         return margin, probability, saliency.view(batch, tokens) * mask
+
+
+def _frozen(embedding: nn.Embedding) -> NgramTable | None:
+    """The n-gram table of an embedding that has one, its weights shared, without their gradient."""
+    if not isinstance(embedding, NgramEmbedding):
+        return None
+    table = NgramTable(0, 0)
+    table.buckets = embedding.ngrams.buckets
+    table.weight = nn.Parameter(embedding.ngrams.weight.detach(), requires_grad=False)
+    return table
 
 
 class _LayerSaved(NamedTuple):

@@ -10,11 +10,12 @@ from toxitrace.config import Precision
 
 
 def has_fast_bf16(accelerator: str) -> bool:
-    """Whether bf16 matrix products are faster than fp32 ones here (AMX on CPUs, Ampere and later GPUs)."""
+    """Whether bf16 products are faster than fp32 ones here (AMX or AVX512-BF16 on CPUs, Ampere and later GPUs)."""
     if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if accelerator in ("cpu", "auto"):
-        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+        found = torch.cpu.get_capabilities()
+        return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
     return False
 
 

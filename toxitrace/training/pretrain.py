@@ -13,12 +13,12 @@ from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import BertForMaskedLM
 
 from toxitrace.config import PretrainConfig
 from toxitrace.data.hashing import sha256_file
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer
 from toxitrace.encoder.folder import save_encoder_folder
+from toxitrace.encoder.ngrams import masked_lm, ngram_tables
 from toxitrace.encoder.scratch import scratch_config
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.settings import ModelSettings
@@ -27,7 +27,7 @@ from toxitrace.training.checkpoints import LAST_CHECKPOINT, LastCheckpoint, begi
 from toxitrace.training.corpus import TokenBlocks, all_passages, corpus_files, stem, token_stream
 from toxitrace.training.device import build_trainer
 from toxitrace.training.masked_batches import MaskedBatches, MaskedTexts
-from toxitrace.training.muon import MuonWithAdamW
+from toxitrace.training.optimizer import MixedOptimizer
 from toxitrace.training.progress import announce, is_first_process, progress_callbacks
 from toxitrace.training.stopping import fit
 from toxitrace.versions import package_versions
@@ -41,7 +41,9 @@ class MaskedLM(lightning.LightningModule):
     def __init__(self, config: PretrainConfig, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        self.model = BertForMaskedLM(scratch_config(replace(config.encoder, dropout=config.dropout), vocab_size))
+        self.model = masked_lm(scratch_config(replace(config.encoder, dropout=config.dropout), vocab_size))
+        # not a submodule of its own: its weights are the model's, and the checkpoint holds them once
+        self._encode = [torch.compile(self.model.bert, dynamic=False) if config.compile else self.model.bert]
         self.n_tokens = 0
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -50,7 +52,7 @@ class MaskedLM(lightning.LightningModule):
         # on CPUs the plain attention is faster than the fused one for short bf16 blocks, backward included
         kernels = [SDPBackend.MATH] if self.device.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
         with sdpa_kernel(kernels):
-            hidden = self.model.bert(input_ids=batch["input_ids"]).last_hidden_state  # (B, T, D)
+            hidden = self._encode[0](input_ids=batch["input_ids"]).last_hidden_state  # (B, T, D)
         picked = batch["targets"] >= 0  # (B, T)
         logits = self.model.cls(hidden[picked])  # (M, V)
         summed = nn.functional.cross_entropy(logits.float(), batch["targets"][picked], reduction="sum")
@@ -88,9 +90,10 @@ class MaskedLM(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         hidden = [p for p in self.model.bert.encoder.parameters() if p.ndim == 2]
-        known = {id(p) for p in hidden}
+        tables = ngram_tables(self.model)
+        known = {id(p) for p in (*hidden, *tables)}
         others = [p for p in self.parameters() if id(p) not in known]
-        return MuonWithAdamW(hidden, others, self.config.lr, self.config.weight_decay)
+        return MixedOptimizer(hidden, others, tables, self.config.lr, self.config.weight_decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["n_tokens"] = self.n_tokens
@@ -181,7 +184,17 @@ def _trainer(config: PretrainConfig, work: Path, last: LastCheckpoint) -> lightn
 def _recipe(config: PretrainConfig) -> dict[str, Any]:
     """The settings that a later sitting has to keep; how long it goes on is its own choice."""
     kept = asdict(config)
-    for name in ("output", "texts", "max_steps", "max_time", "checkpoint_minutes", "workers", "device", "resume"):
+    for name in (
+        "output",
+        "texts",
+        "max_steps",
+        "max_time",
+        "checkpoint_minutes",
+        "workers",
+        "compile",
+        "device",
+        "resume",
+    ):
         del kept[name]
     return kept
 

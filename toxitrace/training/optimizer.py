@@ -1,8 +1,9 @@
-"""Muon for the hidden matrices and AdamW for the rest, as one optimiser.
+"""Muon for the hidden matrices, Adagrad for sparse tables, AdamW for the rest, as one optimiser.
 
 Muon makes every matrix update orthogonal (Jordan et al. 2024). It was chosen because the masked-LM loss of a small
 encoder fell faster than with AdamW in short trials; no benchmark backs that. Embeddings, biases and norms are no
-hidden matrices.
+hidden matrices. Most rows of a table of n-grams have no gradient in most steps: Adagrad (Duchi et al. 2011) leaves
+them alone then, where Adam goes on moving them and forgets how large their gradients are.
 """
 
 from __future__ import annotations
@@ -14,20 +15,26 @@ import torch
 from torch import nn
 
 
-class MuonWithAdamW(torch.optim.Optimizer):
-    """Steps two optimisers together; ``param_groups`` lists the groups of both, so schedulers see one optimiser.
+class MixedOptimizer(torch.optim.Optimizer):
+    """Steps its parts together; ``param_groups`` lists the groups of all, so schedulers see one optimiser.
 
     Args:
         matrices: 2-D weights of hidden layers.
         others: every other parameter.
-        lr: of both; Muon's update is scaled to AdamW's size.
-        weight_decay: decoupled; vectors are spared.
+        tables: embeddings of which a step touches few rows; may be empty.
+        lr: of all; Muon's update is scaled to AdamW's size.
+        weight_decay: decoupled; vectors and tables are spared.
     """
 
     def __init__(
-        self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter], lr: float, weight_decay: float
+        self,
+        matrices: Iterable[nn.Parameter],
+        others: Iterable[nn.Parameter],
+        tables: Iterable[nn.Parameter],
+        lr: float,
+        weight_decay: float,
     ) -> None:
-        matrices, others = list(matrices), list(others)
+        matrices, others, tables = list(matrices), list(others), list(tables)
         groups = [
             {"params": [p for p in others if p.ndim >= 2], "weight_decay": weight_decay},
             {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
@@ -36,7 +43,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
             torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True),
         ]
-        super().__init__([*matrices, *others], {})
+        if tables:
+            self._parts.append(torch.optim.Adagrad(tables, lr=lr, fused=True))
+        super().__init__([*matrices, *others, *tables], {})
         self._share_groups()
 
     def _share_groups(self) -> None:

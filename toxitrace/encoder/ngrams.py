@@ -1,0 +1,135 @@
+"""BERT whose word embeddings know character n-grams: a hashed table beside the table of characters.
+
+Words of Chinese are mostly two or three characters. A small encoder that has to put them together from single
+characters spends its layers and its training on that; a table costs memory, next to no time. Hashed n-grams are
+fastText's (Bojanowski et al. 2017), in the input of a transformer see N-Grammer (Roy et al. 2022).
+
+Legend: B batch, T tokens, D hidden, M buckets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+)
+
+# [PAD] [UNK] [CLS] [SEP] [MASK]: an n-gram with one of them says nothing (the first five entries of our tokenizers)
+N_SPECIAL = 5
+# order -> multipliers of its tokens, last token first, one row for either half of the vector; primes. Two halves with
+# hashes of their own: two n-grams that share a bucket in one half hardly ever share one in the other.
+_MULTIPLIERS: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    2: ((1000003, 39916801), (15485863, 32452843)),
+    3: ((49979687, 67867967, 86028121), (104395301, 122949823, 141650939)),
+}
+
+
+class NgramTable(nn.Module):
+    """Sums, for every token, the vectors of the two- and three-token sequences that it is part of.
+
+    Args:
+        buckets: rows of the table; a prime spreads the hashes best.
+        hidden: width D of the result, even.
+    """
+
+    weight: nn.Parameter  # (M, D / 2)
+
+    def __init__(self, buckets: int, hidden: int) -> None:
+        super().__init__()
+        self.buckets = buckets
+        self.weight = nn.Parameter(torch.zeros(buckets, hidden // 2))  # what was never seen adds nothing
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """(B, T) -> (B, T, D)."""
+        total = torch.zeros((), dtype=self.weight.dtype, device=input_ids.device)
+        for order, halves in _MULTIPLIERS.items():
+            tokens = [_shifted(input_ids, back) for back in range(order)]  # of the n-gram that ends here, last first
+            real = torch.stack(tokens).amin(0) >= N_SPECIAL  # (B, T)
+            buckets = [sum(t * m for t, m in zip(tokens, half, strict=True)) % self.buckets for half in halves]
+            ending = torch.cat([functional.embedding(b, self.weight) for b in buckets], dim=-1)  # (B, T, D)
+            ending = ending * real[..., None].to(ending.dtype)
+            for ahead in range(order):  # every token that the n-gram covers has its vector
+                total = total + _pulled(ending, ahead)
+        return total
+
+
+def _shifted(input_ids: Tensor, back: int) -> Tensor:
+    """(B, T): the token so many places before each; [PAD] before the first."""
+    return functional.pad(input_ids, (back, 0))[:, : input_ids.shape[1]] if back else input_ids
+
+
+def _pulled(vectors: Tensor, ahead: int) -> Tensor:
+    """(B, T, D): the vector so many places after each; 0 after the last."""
+    return functional.pad(vectors, (0, 0, 0, ahead))[:, ahead:] if ahead else vectors
+
+
+class NgramEmbedding(nn.Embedding):
+    """Embedding of a token, with those of its n-grams added: stands where BERT has its word embeddings."""
+
+    def __init__(self, config: NgramBertConfig) -> None:
+        super().__init__(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.ngrams = NgramTable(config.ngram_buckets, config.hidden_size)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """(B, T) -> (B, T, D)."""
+        return super().forward(input_ids) + self.ngrams(input_ids)
+
+
+class NgramBertConfig(BertConfig):
+    """BERT's configuration and the size of the n-gram table."""
+
+    model_type = "toxitrace-bert"
+
+    ngram_buckets: int = 0
+
+
+class NgramBertForMaskedLM(BertForMaskedLM):
+    """For pre-training; the output layer is tied to the embeddings of single tokens."""
+
+    config_class = NgramBertConfig
+
+    def __init__(self, config: NgramBertConfig) -> None:
+        super().__init__(config)
+        self.bert.embeddings.word_embeddings = NgramEmbedding(config)
+        self.post_init()
+
+
+class NgramBertForSequenceClassification(BertForSequenceClassification):
+    """For fine-tuning and scoring."""
+
+    config_class = NgramBertConfig
+
+    def __init__(self, config: NgramBertConfig) -> None:
+        super().__init__(config)
+        self.bert.embeddings.word_embeddings = NgramEmbedding(config)
+        self.post_init()
+
+
+def ngram_tables(model: nn.Module) -> list[nn.Parameter]:
+    """The weights of the n-gram tables in a model; none for other encoders."""
+    return [module.weight for module in model.modules() if isinstance(module, NgramTable)]
+
+
+def masked_lm(config: BertConfig) -> Any:
+    """A model for pre-training of the kind that ``config`` is of."""
+    return NgramBertForMaskedLM(config) if isinstance(config, NgramBertConfig) else BertForMaskedLM(config)
+
+
+def sequence_classifier(config: BertConfig) -> Any:
+    """A model for fine-tuning of the kind that ``config`` is of."""
+    kinds = NgramBertForSequenceClassification, BertForSequenceClassification
+    return kinds[0](config) if isinstance(config, NgramBertConfig) else kinds[1](config)
+
+
+AutoConfig.register(NgramBertConfig.model_type, NgramBertConfig)
+AutoModelForMaskedLM.register(NgramBertConfig, NgramBertForMaskedLM)
+AutoModelForSequenceClassification.register(NgramBertConfig, NgramBertForSequenceClassification)
