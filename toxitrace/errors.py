@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class ToxitraceError(Exception):
     """Base of every error that toxitrace raises on purpose."""
@@ -20,7 +22,30 @@ class ModelError(ToxitraceError):
 
 
 class LLMError(ToxitraceError):
-    """A language-model service gave no usable answer."""
+    """A language-model service gave no usable answer; the message never holds a key or the request's text.
+
+    Attributes:
+        retryable: whether the same request may succeed later.
+        retry_after_seconds: how long the service asked to wait; None: it did not say.
+        fate: what became of the request: ``unsent`` never reached the service, ``refused`` was answered with an error
+            status and costs nothing, ``unknown`` may have been carried out and billed.
+        every_request: whether any other request would fail alike (a wrong key, an unknown model).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after_seconds: float | None = None,
+        fate: Literal["unsent", "refused", "unknown"] = "unknown",
+        every_request: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after_seconds = retry_after_seconds
+        self.fate = fate
+        self.every_request = every_request
 
 
 class MissingExtraError(ToxitraceError):
