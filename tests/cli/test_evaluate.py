@@ -64,7 +64,12 @@ def test_tuning_on_data_that_cannot_tell_is_one_line_and_changes_nothing(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["evaluate"], ["evaluate", "--data", "x.jsonl", "--output", "/nodir/x.json"], ["evaluate", "--tune", "all"]],
+    [
+        ["evaluate"],
+        ["evaluate", "--data", "x.jsonl", "--output", "/nodir/x.json"],
+        ["evaluate", "--tune", "all"],
+        ["evaluate", "--data", "x.jsonl", "--threshold", "7"],
+    ],
 )
 def test_wrong_usage_is_found_before_any_work(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def test_every_kind_of_input_file_is_read(
         (0, "滚", True),
         (1, "早上好", False),
     ]
-    assert captured.err == "2 texts, 1 toxic\n"
+    assert re.fullmatch(r"2 texts, 1 toxic; 0:\d\d, [\d,]+ texts/s\n", captured.err)
 
 
 def test_standard_input_is_read(
@@ -90,7 +91,7 @@ def test_bad_lines_are_reported_kept_and_do_not_stop_the_run(
     err = capsys.readouterr().err
     assert f"{source}:2: 'text' is int" in err
     assert f"{source}:4: no valid UTF-8" in err
-    assert "2 bad lines" in err
+    assert f"2 bad lines (kept in {rejected})" in err
     assert [row["text"] for row in rows((tmp_path / "out.jsonl").read_text())] == ["滚", "\ud800好"]
 
     source.write_text('{"text": "滚"}\n', encoding="utf-8")
@@ -155,6 +156,9 @@ def test_html_is_a_whole_page_and_text_marks_words(
         (["a", "--nope"], 2, "unrecognized arguments: --nope"),
         (["a", "--format", "xml"], 2, "choose from 'jsonl', 'text', 'html'"),
         (["a", "--threads", "0"], 2, "threads is 0"),
+        (["--input", "in.txt", "--workers", "0"], 2, "--workers is 0"),
+        (["a", "--workers", "2"], 2, "--input FILE"),
+        (["--input", "in.jsonl"], 1, "in.jsonl:1: the only row has no 'text', the keys are 'id', 'body'"),
         (["a", "--model", "absent/model/folder"], 1, "does not exist"),
     ],
 )
@@ -170,12 +174,13 @@ def test_wrong_use_is_one_clear_line_and_leaves_nothing_behind(
     monkeypatch.chdir(tmp_path)
     for name in ("in.txt", "in.csv", "in.xlsx"):
         Path(name).write_text("x,y\n")
+    Path("in.jsonl").write_text('{"id": 1, "body": "x"}\n')
     assert main(["predict", "--model", str(export), *arguments]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert message in captured.err
-    assert sorted(os.listdir()) == ["in.csv", "in.txt", "in.xlsx"]
+    assert sorted(os.listdir()) == ["in.csv", "in.jsonl", "in.txt", "in.xlsx"]
 
 
 def test_a_broken_model_or_header_leaves_an_older_output_alone(export: Path, tmp_path: Path) -> None:
@@ -228,8 +233,40 @@ def test_a_killed_run_goes_on_to_the_same_bytes(export: Path, long_input: Path, 
     assert output.read_bytes() == whole.read_bytes()
     assert rejected.read_bytes() == rejected_whole
     assert not note.exists()
-    assert predict(*options, output, "--resume") == 1
-    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_a_finished_run_has_nothing_left_to_do(
+    export: Path, long_input: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.jsonl"
+    options = ["--input", long_input, "--model", export, "--output", output]
+    assert predict(*options) == 1
+    before, kept = output.stat(), (tmp_path / "in.jsonl.rejected").read_bytes()
+    capsys.readouterr()
+    assert predict(*options, "--resume") == 1  # its bad lines are as bad as before
+    err = capsys.readouterr().err
+    assert f"{output} answers every text of {long_input} already: nothing to do\n" in err
+    assert "5,998 texts" in err
+    assert "texts/s" not in err
+    assert (output.stat().st_mtime_ns, output.stat().st_size) == (before.st_mtime_ns, before.st_size)
+    assert (tmp_path / "in.jsonl.rejected").read_bytes() == kept
+    assert not (tmp_path / "out.jsonl.progress").exists()
+
+
+def test_an_input_that_grew_is_gone_on_with_and_that_is_said(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    options = ["--input", source, "--model", export, "--output", output]
+    source.write_text("早上好\n" * 300, encoding="utf-8")
+    assert predict(*options) == 0
+    source.write_text("早上好\n" * 300 + "滚\n", encoding="utf-8")
+    capsys.readouterr()
+    assert predict(*options, "--resume") == 0
+    err = capsys.readouterr().err
+    assert "going on with the model and settings given now" in err
+    assert "301 texts, 1 toxic; 45 of them now" in err
+    assert len(rows(output.read_text(encoding="utf-8"))) == 301
 
 
 def test_a_resumed_run_refuses_another_input(

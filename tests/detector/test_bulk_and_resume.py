@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toxitrace.detector import bulk
-from toxitrace.detector.bulk import Counts, score_records
+from toxitrace.detector.bulk import Counts, cut_chunks, score_chunk
 from toxitrace.detector.records import BadLine, Record, read_jsonl
 from toxitrace.detector.resume import check_note, note_path, skip_done, write_note
 from toxitrace.errors import ConfigError, DataError
@@ -29,8 +29,10 @@ def run(lines: bytes, start: bytes | None, path: Path) -> tuple[bytes, Counts, l
     if start is not None:
         items = skip_done(path, items, counts, lambda line: bad.append(line.line))
     with path.open("ab") as sink:
-        for chunk in score_records(items, predict, counts, lambda line: bad.append(line.line)):
-            sink.write("".join(json_line(record.id, row) for record, row in chunk).encode())
+        for chunk in cut_chunks(items, counts, lambda line: bad.append(line.line)):
+            scored = score_chunk(chunk, predict, json_line)
+            sink.write(scored.rows)
+            scored.count_into(counts)
     return path.read_bytes(), counts, bad
 
 
@@ -64,13 +66,13 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_bytes_and_counts(lines: list[str
 
 def test_chunks_end_by_number_and_by_size() -> None:
     items = [Record(i, "好", i) for i in range(5)] + [Record(5, "好" * 50, 5), Record(6, "好", 6)]
-    sizes = [len(chunk) for chunk in score_records(items, predict, Counts(), lambda line: None)]
+    sizes = [len(chunk) for chunk in cut_chunks(items, Counts(), lambda line: None)]
     assert sizes == [4, 2, 1]
 
 
 def test_records_are_read_no_faster_than_chunks_are_taken() -> None:
     taken = []
-    chunks = score_records((taken.append(i) or Record(i, "好", i) for i in range(100)), predict, Counts(), print)
+    chunks = cut_chunks((taken.append(i) or Record(i, "好", i) for i in range(100)), Counts(), print)
     next(chunks)
     assert len(taken) == 4
 
@@ -78,9 +80,30 @@ def test_records_are_read_no_faster_than_chunks_are_taken() -> None:
 def test_bad_lines_are_counted_and_handed_on_in_their_turn() -> None:
     counts, bad = Counts(), list[BadLine]()
     items = [BadLine(1, b"x", "bad"), Record(1, "滚", 2), BadLine(3, b"y", "bad")]
-    (chunk,) = score_records(items, predict, counts, bad.append)
+    (chunk,) = cut_chunks(items, counts, bad.append)
     assert [line.line for line in bad] == [1, 3]
+    score_chunk(chunk, predict, json_line).count_into(counts)
     assert (len(chunk), counts.n_texts, counts.n_toxic, counts.n_bad) == (1, 1, 1, 2)
+
+
+def test_an_output_that_answers_everything_is_left_alone_and_nothing_is_to_do(tmp_path: Path) -> None:
+    output, counts, bad = tmp_path / "out.jsonl", Counts(), list[BadLine]()
+    answers = "".join(json_line(i, Prediction("滚", True, 0.9)) for i in range(6)).encode()
+    output.write_bytes(answers)
+    items = [*(Record(i, "滚", i) for i in range(6)), BadLine(7, b"{", "bad")]
+    assert list(skip_done(output, iter(items), counts, bad.append)) == []
+    assert output.read_bytes() == answers
+    assert (counts.n_texts, counts.n_toxic, counts.n_bad, len(bad)) == (6, 6, 1, 1)
+
+
+def test_an_input_that_grew_is_gone_on_with_at_its_last_whole_chunk(tmp_path: Path) -> None:
+    output, counts = tmp_path / "out.jsonl", Counts()
+    lines = [json_line(i, Prediction("早", False, 0.1)) for i in range(6)]
+    output.write_text("".join(lines), encoding="utf-8")
+    left = skip_done(output, (Record(i, "早", i) for i in range(8)), counts, print)
+    assert [item.id for item in left if isinstance(item, Record)] == [4, 5, 6, 7]
+    assert output.read_text(encoding="utf-8") == "".join(lines[:4])
+    assert counts.n_texts == 4
 
 
 def test_an_output_of_another_input_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -104,9 +127,9 @@ def test_a_file_that_toxitrace_did_not_write_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_with_another_model_is_refused(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    check_note(output, {"model": "a"})
+    assert not check_note(output, {"model": "a"})
     write_note(output, {"model": "a", "threshold": 0.5})
-    check_note(output, {"model": "a", "threshold": 0.5})
+    assert check_note(output, {"model": "a", "threshold": 0.5})
     with pytest.raises(ConfigError, match="another threshold;"):
         check_note(output, {"model": "a", "threshold": 0.6})
     note_path(output).write_text("{")

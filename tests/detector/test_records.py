@@ -99,6 +99,22 @@ def test_a_csv_header_without_the_column_is_refused(content: bytes) -> None:
         read("csv", content)
 
 
+@pytest.mark.parametrize("n_rows", [1, 3, 50])
+def test_a_key_that_no_row_has_stops_the_reading_and_names_the_keys(n_rows: int) -> None:
+    rows = '{"id": 1, "body": "早"}\n' * n_rows
+    with pytest.raises(DataError, match=r"'text'.* the keys are 'id', 'body'; name one of them with --text-column"):
+        read("jsonl", rows.encode())
+
+
+def test_a_key_that_some_early_row_has_is_believed() -> None:
+    found = read("jsonl", b'{"body": "a"}\n' * 19 + b'{"text": "b"}\n' + b'{"body": "a"}\n' * 5)
+    assert [type(item) for item in found] == [BadLine] * 19 + [Record] + [BadLine] * 5
+
+
+def test_lines_without_any_key_are_bad_lines_and_no_wrong_key() -> None:
+    assert [type(item) for item in read("jsonl", b"{\n[1]\n{}\n7\n")] == [BadLine] * 4
+
+
 @settings(max_examples=40)
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), max_size=8))
 def test_csv_rows_written_by_python_are_read_back(texts: list[str]) -> None:

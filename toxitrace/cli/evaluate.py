@@ -53,6 +53,8 @@ def run(config: Any) -> int:
         raise ConfigError("there is nothing to evaluate; name labelled texts with --data FILE")
     if config.resamples < 1:
         raise ConfigError(f"--resamples is {config.resamples}; expected 1 or more")
+    if config.threshold is not None and not 0.0 <= config.threshold <= 1.0:
+        raise ConfigError(f"--threshold is {config.threshold}; expected a probability from 0 to 1")
     if config.output and not Path(config.output).parent.is_dir():
         raise ConfigError(f"--output {config.output}: its folder does not exist; make it first")
     from toxitrace.assessment import assess, measure, tune

@@ -7,20 +7,22 @@ import itertools
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from toxitrace.cli.rejects import STDIN, Rejects
 from toxitrace.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from toxitrace.detector.bulk import Counts
+    from toxitrace.detector.bulk import Counts, Scored
     from toxitrace.detector.records import BadLine, Record
-    from toxitrace.report.formats import OutputFormat
 
-STDIN = "-"
+    Score = Callable[[Iterator[Sequence[Record]]], Iterator[Scored]]
 
 
 def build_parser() -> ArgumentParser:
@@ -40,8 +42,11 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--threshold", type=float, help="probability from which a text is toxic; else the model's")
     parser.add_argument("--force-spans", action="store_true", help="mark suspicious words of clean texts too")
     parser.add_argument("--resume", action="store_true", help="go on with the --output of an interrupted run")
-    parser.add_argument("--backend", choices=("auto", "onnx", "torch"), default="auto", help="what runs the model")
-    parser.add_argument("--threads", type=int, help="CPU threads; else all")
+    parser.add_argument(
+        "--backend", choices=("auto", "onnx", "openvino", "torch"), default="auto", help="what runs the model"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes that share a file's texts; same bytes out")
+    parser.add_argument("--threads", type=int, help="CPU threads of a process; else all cores, shared by the workers")
     return parser
 
 
@@ -49,78 +54,139 @@ def run(config: Any) -> int:
     """Score everything; 1 if a line of the input was bad, else 0."""
     _check_usage(config)
     from toxitrace.detector.bulk import Counts
-    from toxitrace.detector.loading import choose_backend, find_model, fingerprint, load
+    from toxitrace.detector.job import ScoringJob
+    from toxitrace.detector.loading import find_model
     from toxitrace.detector.resume import check_note, note_path, skip_done, write_note
+    from toxitrace.detector.workers import scoring
 
     output = Path(config.output) if config.output else None
     counts = Counts()
     with contextlib.ExitStack() as stack:
-        items, progress_fraction = _open_input(config, stack)
+        items, fraction = _open_input(config, stack)
+        color = not output and sys.stdout.isatty()
         folder = find_model(config.model)
-        detector = load(folder, backend=config.backend, threshold=config.threshold, threads=config.threads)
-        on_bad = stack.enter_context(_Rejects(config.input, output)).add
+        job = ScoringJob(
+            folder, config.backend, config.threshold, config.threads, config.force_spans, config.format, color
+        )
+        score = stack.enter_context(scoring(job, config.workers))
+        rejects = stack.enter_context(Rejects(config.input, output))
         note = output if output and config.input and config.format == "jsonl" and _is_ordinary(output) else None
-        settings = {}
-        if note:
-            settings = {
-                "model": fingerprint(folder),
-                "backend": choose_backend(folder, config.backend),
-                "threshold": detector.threshold,
-                "force_spans": config.force_spans,
-                "text_column": config.text_column,
-            }
+        settings = _noted_settings(config, folder) if note else {}
         resumed = bool(config.resume and note and note.exists())
         if note and resumed:
-            check_note(note, settings)
-            items = skip_done(note, items, counts, on_bad)
+            noted = check_note(note, settings)
+            items = _left_to_do(skip_done(note, items, counts, rejects.add), note, config.input, noted)
         if note:
             write_note(note, settings)
         sink: IO[bytes] = sys.stdout.buffer
         if output:
             sink = stack.enter_context(open(output, "ab" if resumed else "wb"))
-        _write_all(config, items, detector, counts, on_bad, sink, progress_fraction)
+        work = _Run(config, counts, rejects.add, fraction)
+        work.write(items, score, sink)
     if note:
         note_path(note).unlink(missing_ok=True)
     if config.input:
-        sys.stderr.write(_summary(counts))
+        sys.stderr.write(work.summary(rejects.path))
     return 1 if counts.n_bad else 0
 
 
-def _write_all(
-    config: Any,
-    items: Iterator[Record | BadLine],
-    detector: Any,
-    counts: Counts,
-    on_bad: Callable[[BadLine], None],
-    sink: IO[bytes],
-    fraction: Callable[[], float | None],
-) -> None:
-    from toxitrace.detector.bulk import score_records
-    from toxitrace.report.formats import output_format
-    from toxitrace.report.progress import progress_on
+class _Run:
+    """Takes items to the sink and keeps an eye on the time."""
 
-    form: OutputFormat = output_format(config.format, color=not config.output and sys.stdout.isatty())
-    done_before = counts.n_texts
+    def __init__(
+        self, config: Any, counts: Counts, on_bad: Callable[[BadLine], None], fraction: Callable[[], float | None]
+    ) -> None:
+        self._config, self._counts, self._on_bad, self._fraction = config, counts, on_bad, fraction
+        self._n_before, self._seconds = counts.n_texts, 0.0
 
-    def predict(texts: Any) -> Any:
-        return detector.predict(texts, force_spans=config.force_spans)
+    def write(self, items: Iterator[Record | BadLine], score: Score, sink: IO[bytes]) -> None:
+        from toxitrace.detector.bulk import cut_chunks
+        from toxitrace.report.formats import output_format
+        from toxitrace.report.progress import Begun, progress_on
 
-    sink.write(form.head("toxitrace").encode())
-    # A bar that redraws itself on the screen on which the results appear would tear them apart.
-    progress = progress_on() if config.input and (config.output or not sys.stdout.isatty()) else None
-    with contextlib.closing(progress) if progress else contextlib.nullcontext():
-        for chunk in score_records(items, predict, counts, on_bad):
-            sink.write("".join(form.row(record.id, prediction) for record, prediction in chunk).encode())
-            sink.flush()
-            if progress:
-                progress.update(counts.n_texts - done_before, fraction())
-    sink.write(form.tail(counts.n_texts, counts.n_toxic, counts.n_bad).encode())
-    sink.flush()
+        config, counts = self._config, self._counts
+        form = output_format(config.format)
+        begun = Begun(self._n_before, self._fraction() or 0.0) if self._n_before else None
+        # Workers read ahead: the share that counts is that of the chunk which comes back.
+        fractions: deque[float | None] = deque()
+
+        def chunks() -> Iterator[Sequence[Record]]:
+            for chunk in cut_chunks(items, counts, self._on_bad):
+                fractions.append(self._fraction())
+                yield chunk
+
+        sink.write(form.head("toxitrace").encode())
+        # A bar that redraws itself on the screen on which the results appear would tear them apart.
+        progress = progress_on(begun=begun) if config.input and (config.output or not sys.stdout.isatty()) else None
+        started = time.monotonic()
+        with contextlib.closing(progress) if progress else contextlib.nullcontext():
+            for scored in score(chunks()):
+                sink.write(scored.rows)
+                sink.flush()
+                scored.count_into(counts)
+                fraction = fractions.popleft()
+                if progress:
+                    progress.update(counts.n_texts - self._n_before, fraction, counts.n_bad)
+        sink.write(form.tail(counts.n_texts, counts.n_toxic, counts.n_bad).encode())
+        sink.flush()
+        self._seconds = time.monotonic() - started
+
+    def summary(self, rejected: Path | None) -> str:
+        """What the run did, in a line."""
+        from toxitrace.report.progress import duration
+
+        counts = self._counts
+        line = f"{counts.n_texts:,} texts, {counts.n_toxic:,} toxic"
+        line += f", {counts.n_truncated:,} truncated" if counts.n_truncated else ""
+        line += f", {counts.n_bad:,} bad lines" if counts.n_bad else ""
+        line += f" (kept in {rejected})" if rejected else ""
+        n_now = counts.n_texts - self._n_before
+        if n_now:
+            line += f"; {n_now:,} of them now" if self._n_before else ""
+            line += f"; {duration(self._seconds)}, {n_now / max(self._seconds, 1e-9):,.0f} texts/s"
+            line += f", {self._config.workers} workers" if self._config.workers > 1 else ""
+        return line + "\n"
+
+
+def _noted_settings(config: Any, folder: Path) -> dict[str, Any]:
+    """What two runs must share to be one."""
+    from toxitrace.detector.loading import choose_backend, fingerprint
+    from toxitrace.settings import load_settings
+
+    return {
+        "model": fingerprint(folder),
+        "backend": choose_backend(folder, config.backend),
+        "threshold": load_settings(folder).threshold if config.threshold is None else config.threshold,
+        "force_spans": config.force_spans,
+        "text_column": config.text_column,
+    }
+
+
+def _left_to_do(
+    items: Iterator[Record | BadLine], output: Path, source: str, noted: bool
+) -> Iterator[Record | BadLine]:
+    """Say it if an output has nothing left to do, or if nobody knows what it was made with."""
+    first = next(items, None)
+    if first is None:
+        sys.stderr.write(f"{output} answers every text of {source} already: nothing to do\n")
+        return iter(())
+    if not noted and output.stat().st_size:
+        sys.stderr.write(
+            f"{output} was finished before {source} grew, or its note is gone: "
+            "going on with the model and settings given now\n"
+        )
+    return itertools.chain([first], items)
 
 
 def _check_usage(config: Any) -> None:
     if bool(config.texts) == bool(config.input):
         raise ConfigError("give texts, or a file with --input (not both); see toxitrace predict --help")
+    if config.workers < 1 or (config.workers > 1 and not config.input):
+        raise ConfigError(f"--workers is {config.workers}; expected 1, or more with --input FILE")
+    if config.threads is not None and config.threads < 1:
+        raise ConfigError(f"threads is {config.threads}; expected 1 or more")
+    if config.threshold is not None and not 0.0 <= config.threshold <= 1.0:
+        raise ConfigError(f"--threshold is {config.threshold}; expected a probability from 0 to 1")
     if config.resume and not (config.output and config.input and config.input != STDIN):
         raise ConfigError("--resume goes on with a file: give --input FILE and --output FILE")
     if config.resume and config.format != "jsonl":
@@ -169,42 +235,5 @@ def _begun(items: Iterator[Record | BadLine], name: str) -> Iterator[Record | Ba
     return itertools.chain(first, items)
 
 
-class _Rejects:
-    """Reports bad lines on stderr and keeps their bytes in ``INPUT.rejected`` (for stdin: ``OUTPUT.rejected``)."""
-
-    def __init__(self, source: str | None, output: Path | None) -> None:
-        base = str(output) if source == STDIN and output else source
-        self._name = "<stdin>" if source == STDIN else str(source)
-        self._path = Path(base + ".rejected") if base and base != STDIN else None
-        self._file: IO[bytes] | None = None
-
-    def __enter__(self) -> _Rejects:
-        if self._path:
-            self._path.unlink(missing_ok=True)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._file:
-            self._file.close()
-
-    def add(self, bad: BadLine) -> None:
-        sys.stderr.write(f"{self._name}:{bad.line}: {bad.reason}\n")
-        if self._path and not self._file:
-            try:
-                self._file = self._path.open("wb")
-            except OSError as error:  # a read-only folder is no reason to leave the rest of the input unscored
-                sys.stderr.write(f"{self._path} cannot be written ({error.strerror}): bad lines are only reported\n")
-                self._path = None
-        if self._file:
-            self._file.write(bad.raw if bad.raw.endswith(b"\n") else bad.raw + b"\n")
-            self._file.flush()
-
-
 def _is_ordinary(path: Path) -> bool:
     return not path.exists() or stat.S_ISREG(path.stat().st_mode)
-
-
-def _summary(counts: Counts) -> str:
-    notes = f", {counts.n_truncated} truncated" if counts.n_truncated else ""
-    notes += f", {counts.n_bad} bad lines" if counts.n_bad else ""
-    return f"{counts.n_texts} texts, {counts.n_toxic} toxic{notes}\n"

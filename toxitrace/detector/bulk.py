@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from toxitrace.detector.records import BadLine, Record
 from toxitrace.types import Prediction
@@ -29,11 +30,32 @@ class Counts:
             self.n_truncated += prediction.truncated
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The answers to one chunk, ready to be written.
+
+    Attributes:
+        rows: the encoded rows, in the chunk's order.
+        n_texts, n_toxic, n_truncated: what is among them.
+    """
+
+    rows: bytes
+    n_texts: int
+    n_toxic: int
+    n_truncated: int
+
+    def count_into(self, counts: Counts) -> None:
+        """Add to the counts of the run."""
+        counts.n_texts += self.n_texts
+        counts.n_toxic += self.n_toxic
+        counts.n_truncated += self.n_truncated
+
+
 class ChunkRule:
     """Says where a chunk ends.
 
     A function of the records' texts alone, so a resumed run cuts the same chunks as one that was never
-    interrupted, and pads the same batches: its output has the same bytes.
+    interrupted, and pads the same batches: its output has the same bytes. So has that of several workers.
     """
 
     def __init__(self) -> None:
@@ -49,18 +71,14 @@ class ChunkRule:
         return full
 
 
-def score_records(
-    items: Iterable[Record | BadLine],
-    predict: Callable[[Sequence[str]], Sequence[Prediction]],
-    counts: Counts,
-    on_bad: Callable[[BadLine], None],
-) -> Iterator[list[tuple[Record, Prediction]]]:
-    """Yield scored chunks in the order of the records.
+def cut_chunks(
+    items: Iterable[Record | BadLine], counts: Counts, on_bad: Callable[[BadLine], None]
+) -> Iterator[list[Record]]:
+    """Yield the records in chunks, in their order.
 
     Args:
         items: records and bad lines, read only as fast as chunks are taken.
-        predict: scores a list of texts.
-        counts: updated before each chunk is yielded; bad lines are counted in as they come.
+        counts: bad lines are counted in as they come.
         on_bad: called for every bad line, in its turn.
     """
     rule, chunk = ChunkRule(), list[Record]()
@@ -71,15 +89,26 @@ def score_records(
             continue
         chunk.append(item)
         if rule.closes_with(item):
-            yield _scored(chunk, predict, counts)
+            yield chunk
             chunk = []
     if chunk:
-        yield _scored(chunk, predict, counts)
+        yield chunk
 
 
-def _scored(
-    chunk: list[Record], predict: Callable[[Sequence[str]], Sequence[Prediction]], counts: Counts
-) -> list[tuple[Record, Prediction]]:
+def score_chunk(
+    chunk: Sequence[Record],
+    predict: Callable[[Sequence[str]], Sequence[Prediction]],
+    row: Callable[[Any, Prediction], str],
+) -> Scored:
+    """Score one chunk.
+
+    Args:
+        chunk: records that are scored together.
+        predict: scores a list of texts.
+        row: the row of a record's id and its prediction.
+    """
     predictions = predict([record.text for record in chunk])
+    counts = Counts()
     counts.add(predictions)
-    return list(zip(chunk, predictions, strict=True))
+    rows = "".join(row(record.id, prediction) for record, prediction in zip(chunk, predictions, strict=True))
+    return Scored(rows.encode(), counts.n_texts, counts.n_toxic, counts.n_truncated)

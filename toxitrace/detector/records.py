@@ -8,13 +8,16 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import IO, Any
 
 from toxitrace.errors import DataError
 
 _BOM = b"\xef\xbb\xbf"
+# Rows at the beginning of a JSONL file of which one must have the text, or --text-column is taken to be wrong.
+_FIRST_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,17 @@ def read_txt(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
 
 
 def read_jsonl(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
-    """One JSON object per line with its text under ``column``; blank lines are skipped."""
-    for index, raw in enumerate(_without_bom(lines)):
-        if not raw.strip():
-            continue
+    """One JSON object per line with its text under ``column``; blank lines are skipped.
+
+    Raises:
+        DataError: none of the first rows has such a key.
+    """
+    rows = ((index, raw) for index, raw in enumerate(_without_bom(lines)) if raw.strip())
+    first = list(islice(rows, _FIRST_ROWS))
+    _check_column([raw for _, raw in first], column)
+    for index, raw in chain(first, rows):
         try:
-            row = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
-            yield _record(row, column, index)
+            yield _record(_parse(raw), column, index)
         except UnicodeDecodeError as error:
             yield BadLine(index + 1, raw, _no_utf8(error))
         except RecursionError:
@@ -120,6 +127,30 @@ READERS: dict[str, Callable[[IO[bytes], str], Iterator[Record | BadLine]]] = {
 def _without_bom(lines: IO[bytes]) -> Iterator[bytes]:
     for index, raw in enumerate(lines):
         yield raw.removeprefix(_BOM) if index == 0 else raw
+
+
+def _parse(raw: bytes) -> Any:
+    return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+
+
+def _check_column(first: list[bytes], column: str) -> None:
+    """A wrong --text-column would make every line a bad one: stop instead, and say which keys there are."""
+    keys: dict[str, None] = {}
+    for raw in first:
+        try:
+            row = _parse(raw)
+        except (ValueError, RecursionError):  # reported in its turn
+            continue
+        keys.update(dict.fromkeys(row if isinstance(row, dict) else ()))
+    if keys and column not in keys:
+        rows = "the only row" if len(first) == 1 else f"none of the first {len(first)} rows"
+        has = "has no" if len(first) == 1 else "has"
+        raise DataError(f"{rows} {has} {column!r}, the keys are {_shown(keys)}; name one of them with --text-column")
+
+
+def _shown(keys: Iterable[str]) -> str:
+    names = [repr(key) for key in islice(keys, 11)]
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def _record(row: Any, column: str, index: int) -> Record:

@@ -32,8 +32,8 @@ def write_note(output: Path, settings: dict[str, Any]) -> None:
     os.replace(part, note_path(output))
 
 
-def check_note(output: Path, settings: dict[str, Any]) -> None:
-    """Refuse to mix two runs in one file. A run without a note (finished, or the note was removed) passes.
+def check_note(output: Path, settings: dict[str, Any]) -> bool:
+    """Refuse to mix two runs in one file; false if there is no note (the run was finished, or it was removed).
 
     Raises:
         ConfigError: the interrupted run had another model or other settings.
@@ -41,7 +41,7 @@ def check_note(output: Path, settings: dict[str, Any]) -> None:
     try:
         noted = json.loads(note_path(output).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return
+        return False
     except ValueError:
         noted = {}
     changed = [key for key in settings if not isinstance(noted, dict) or noted.get(key) != settings[key]]
@@ -50,12 +50,15 @@ def check_note(output: Path, settings: dict[str, Any]) -> None:
             f"{output} was begun with another {', '.join(changed)}; "
             "go on with what it was begun with, or leave --resume out to start again"
         )
+    return True
 
 
 def skip_done(
     output: Path, items: Iterator[Record | BadLine], counts: Counts, on_bad: Callable[[BadLine], None]
 ) -> Iterator[Record | BadLine]:
     """Match an output with the input, cut it after its last complete chunk, and return what is left to do.
+
+    An output that answers the whole input is left as it is, and nothing comes back.
 
     Args:
         output: JSON lines of the interrupted run; shortened in place.
@@ -69,13 +72,15 @@ def skip_done(
     rule, safe_bytes, position = ChunkRule(), 0, 0
     pending: list[Record] = []  # records of the chunk that was under way
     pending_predictions: list[Prediction] = []
+    torn = False
     with open(output, "r+b") as file:
         for number, line in enumerate(file, start=1):
             row = _parse(line)
             if row is None:
                 if file.read(1):
                     raise DataError(f"{output}:{number} is no answer of toxitrace; leave --resume out to start again")
-                break  # the torn tail
+                torn = True
+                break
             record = _next_record(items, counts, on_bad)
             if record is None or row.get("id") != record.id or row.get("text") != record.text:
                 raise DataError(
@@ -89,8 +94,12 @@ def skip_done(
                 counts.add(pending_predictions)
                 safe_bytes = position
                 pending, pending_predictions = [], []
+        following = None if torn else _next_record(items, counts, on_bad)
+        if not torn and following is None:
+            counts.add(pending_predictions)
+            return iter(())
         file.truncate(safe_bytes)
-    return chain(pending, items)
+    return chain(pending, [following] if following else [], items)
 
 
 def _next_record(items: Iterator[Record | BadLine], counts: Counts, on_bad: Callable[[BadLine], None]) -> Record | None:

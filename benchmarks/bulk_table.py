@@ -1,0 +1,57 @@
+"""results/bulk.json as the Markdown that stands beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def table(found: dict[str, Any]) -> str:
+    """One table per part that was measured."""
+    parts = {"throughput": _throughput, "workers": _workers, "resume": _resume, "cold": _cold}
+    lines = ["# Bulk scoring (`benchmarks/bulk.py`)"]
+    for name, draw in parts.items():
+        if name in found:
+            lines += ["", *draw(found[name]), "", _machine(found[name]["machine"])]
+    return "\n".join(lines) + "\n"
+
+
+def _throughput(part: dict[str, Any]) -> list[str]:
+    lines = ["| lines | texts/s | peak memory, MB | texts found toxic | mean characters |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {int(n):,} | {size['texts_per_second']:,.0f} | {size['peak_mb']:.0f} | {size['toxic_share']:.1%} "
+        f"| {size['mean_chars']:.0f} |"
+        for n, size in part["sizes"].items()
+    ]
+    return lines
+
+
+def _workers(part: dict[str, Any]) -> list[str]:
+    lines = [f"{part['n_lines']:,} lines, better of two runs each:", ""]
+    lines += ["| workers | texts/s | peak memory of all processes, MB |", "|---|---|---|"]
+    lines += [f"| {n} | {best['texts_per_second']:,.0f} | {best['peak_mb']:.0f} |" for n, best in part["best"].items()]
+    return [*lines, "", f"Ratio {part['ratio']:.2f}; outputs {'equal' if part['equal'] else 'DIFFER'} byte for byte."]
+
+
+def _resume(part: dict[str, Any]) -> list[str]:
+    killed = ", ".join(f"{n:,}" for n in part["lines_when_killed"])
+    return [
+        f"{part['n_lines']:,} lines, killed with -9 when {killed} lines were written, then resumed: output "
+        f"{'equal' if part['equal'] else 'DIFFERENT'} byte for byte. Undisturbed {part['seconds_undisturbed']:.1f} s, "
+        f"the rest after the last kill {part['seconds_of_the_rest']:.1f} s, `--resume` when finished "
+        f"{part['seconds_when_finished']:.1f} s."
+    ]
+
+
+def _cold(part: dict[str, Any]) -> list[str]:
+    return [
+        f"One short text, a whole process, median of {part['repeats']}: {part['seconds']:.2f} s, peak memory "
+        f"{part['peak_mb']:.0f} MB; `import toxitrace` {1000 * part['import_seconds']:.0f} ms."
+    ]
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    versions = facts["versions"]
+    return (
+        f"{facts['cores']} cores, {facts.get('cpu', '?')}; onnxruntime {versions.get('onnxruntime')}, "
+        f"tokenizers {versions.get('tokenizers')}, Python {versions['python']}, toxitrace {versions.get('toxitrace')}"
+    )
