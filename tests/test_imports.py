@@ -16,6 +16,7 @@ import toxitrace
 
 PACKAGE = Path(toxitrace.__file__).parent
 HEAVY = {"torch", "transformers", "lightning", "sklearn", "scipy", "pandas", "datasets", "captum", "matplotlib"}
+HEAVY |= {"openai", "httpx2", "pydantic"}  # both SDKs of the llm room need the last two
 
 # Rooms (folders) and single files of the package.
 PURE = {"text", "spans", "losses"}
@@ -24,6 +25,7 @@ SCORE_PATH = ["text", "spans", "detector", "report", "types", "settings", "error
 TORCH_FILE = "detector/torch_backend.py"
 
 COMMANDS = [[], ["--help"], ["train", "--help"], ["predict", "--help"], ["pretrain", "--help"], ["info", "--help"]]
+COMMANDS += [["annotate", "--help"], ["annotate", "spans", "--help"]]
 PROBE = """
 import contextlib, io, json, sys
 import toxitrace
@@ -110,12 +112,26 @@ def test_pure_rooms_import_settings_and_themselves_alone(room: str) -> None:
         ("training", {"detector", "cli", "report"}),
         ("detector", {"training", "cli", "data", "losses"}),
         ("report", {"training", "detector", "cli", "data", "encoder"}),
+        ("annotate", {"cli", "export", "encoder", "losses", "saliency"}),
     ],
 )
 def test_arrows_point_one_way(room: str, forbidden: set[str]) -> None:
     assert sources(room)
     for path in sources(room):
         assert rooms_imported_by(path).isdisjoint(forbidden), path
+
+
+def test_language_models_know_nothing_of_the_rest_and_load_their_sdks_late() -> None:
+    assert sources("llm")
+    for path in sources("llm"):
+        assert rooms_imported_by(path) <= {"errors", "types", "settings", "versions"}, path
+        top = {name.partition(".")[0] for name in imports(path, module_level=True)}
+        assert top <= {"toxitrace", *sys.stdlib_module_names}, path
+
+
+def test_nothing_imports_annotation_but_the_command_line() -> None:
+    users = {room_of(path) for path in sources() if "annotate" in rooms_imported_by(path)}
+    assert users == {"cli"}
 
 
 def test_settings_and_errors_are_the_bottom() -> None:

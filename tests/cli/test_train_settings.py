@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from jsonargparse import ArgumentParser
 
-from toxitrace.cli import pretrain, train
+from toxitrace.annotate.loop_config import LoopConfig
+from toxitrace.cli import annotate_loop, pretrain, train
 from toxitrace.cli.settings_parser import build_config
 from toxitrace.config import PretrainConfig, TrainConfig
 
@@ -16,6 +17,7 @@ CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"
 COMMANDS: dict[str, tuple[ModuleType, type[Any]]] = {
     "train": (train, TrainConfig),
     "pretrain": (pretrain, PretrainConfig),
+    "loop": (annotate_loop, LoopConfig),
 }
 
 
@@ -37,7 +39,7 @@ def test_there_are_recipes() -> None:
 def test_every_recipe_parses_and_survives_a_round_trip_through_yaml(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = "pretrain" if path.stem.startswith("pretrain") else "train"
+    command = {"pretrain": "pretrain", "cusa": "loop"}.get(path.stem.partition("-")[0], "train")
     config = _parsed(command, "--config", str(path))
     with pytest.raises(SystemExit) as stop:
         _parser(command).parse_args(["--config", str(path), "--print_config"])

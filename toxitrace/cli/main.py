@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pretrain": ("toxitrace.cli.pretrain", "pre-train an encoder on plain text"),
     "evaluate": ("toxitrace.cli.evaluate", "measure a model, tune its thresholds"),
     "export": ("toxitrace.cli.export", "write a model as ONNX, to run without torch"),
+    "annotate": ("toxitrace.cli.annotate", "have a language model mark evidence, and compare"),
     "info": ("toxitrace.cli.info", "show versions, models and hardware"),
 }
 

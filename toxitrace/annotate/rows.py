@@ -1,0 +1,99 @@
+"""What is written for each text: one JSON line that says where its annotation comes from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from toxitrace.annotate.clues import Clue
+from toxitrace.data.offsets import Offsets
+
+Source = Literal["llm", "recorded", "offline", "clues"]
+Outcome = Literal["ok", "invalid", "blocked", "failed", "missing"]
+"""How it ended: ``ok``; ``invalid`` = two unusable answers; ``blocked`` = refused by the service's safety filter;
+``failed`` = no answer (asked again by --resume); ``missing`` = the recorded annotations lack this id."""
+
+
+class Stopped(NamedTuple):
+    """A text that got no row because the run ended before its turn; the next run does it."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRow:
+    """The weak spans of one text.
+
+    Attributes:
+        id: of the text.
+        spans: evidence as half-open offsets in code points, disjoint; () = looked at, none found.
+        clues: what the detector offered.
+        source: who decided on ``spans``: a language model, recorded annotations, the offline refiner (a substitute
+            for a language model), or ``clues`` = nobody, the clues stand in.
+        model: which language model, recording or refiner was asked.
+        outcome: how the question ended.
+        n_dropped: strings of the reply that do not stand in the text.
+        wide: whether the spans cover most of a long text, which reviewers should see.
+        error: what went wrong, in one line.
+    """
+
+    id: str
+    spans: Offsets
+    clues: tuple[Clue, ...]
+    source: Source
+    model: str
+    outcome: Outcome = "ok"
+    n_dropped: int = 0
+    wide: bool = False
+    error: str | None = None
+
+    @classmethod
+    def fallback(cls, id: str, clues: tuple[Clue, ...], model: str, outcome: Outcome, error: str | None) -> SpanRow:
+        """The clues as spans, and why."""
+        return cls(id, tuple((clue.start, clue.end) for clue in clues), clues, "clues", model, outcome, error=error)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready row; ``dropped``, ``wide`` and ``error`` appear only where there is something to say."""
+        row: dict[str, Any] = {
+            "id": self.id,
+            "spans": [list(span) for span in self.spans],
+            "clues": [list(clue) for clue in self.clues],
+            "source": self.source,
+            "model": self.model,
+            "outcome": self.outcome,
+        }
+        return row | _present(dropped=self.n_dropped, wide=self.wide, error=self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class RationaleRow:
+    """Both arguments about one text; None for one that could not be had, and then ``outcome`` is not ``ok``."""
+
+    id: str
+    toxic: str | None
+    non_toxic: str | None
+    source: Source
+    model: str
+    outcome: Outcome = "ok"
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready row; readable by ``read_rationales`` if the outcome is ``ok``."""
+        row: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "error"}
+        return row | _present(error=self.error)
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """A row as a line of ASCII-safe JSON where it must be: a lone surrogate is escaped, so UTF-8 can hold it."""
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        line = json.dumps(row, allow_nan=False)
+    return line + "\n"
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
