@@ -28,7 +28,8 @@ class FakeBackend:
 
     name = "fake"
 
-    def __init__(self) -> None:
+    def __init__(self, margins_agree: bool = True) -> None:
+        self.margins_agree = margins_agree
         self.margin_batches: list[TokenBatch] = []
         self.saliency_batches: list[TokenBatch] = []
 

@@ -180,3 +180,24 @@ def test_a_very_long_line_is_read() -> None:
 
 def test_a_span_ends_with_what_shows() -> None:
     assert [span.text for span in detector().predict_spans("你笨蛋\u200b\u200b，早")] == ["笨蛋"]
+
+
+def test_where_every_text_is_weighed_one_pass_gives_both() -> None:
+    model = detector()
+    model.predict(["你是笨蛋", "早上好"], force_spans=True)
+    model.explain("早上好")
+    assert not model.backend.margin_batches
+    assert [len(batch.input_ids) for batch in model.backend.saliency_batches] == [2, 1]
+
+
+def test_a_quantised_first_stage_keeps_its_say_where_every_text_is_weighed() -> None:
+    model = Detector(FakeBackend(margins_agree=False), text_tokenizer(), SETTINGS)
+    model.predict(["你是笨蛋", "早上好"], force_spans=True)
+    assert [len(batch.input_ids) for batch in model.backend.margin_batches] == [2]
+
+
+def test_of_a_long_text_only_the_windows_that_count_are_weighed() -> None:
+    model = detector()
+    model.predict("早上好今天吃了吗的不" * 3, force_spans=True)
+    assert sum(len(batch.input_ids) for batch in model.backend.margin_batches) > 1
+    assert [len(batch.input_ids) for batch in model.backend.saliency_batches] == [1]

@@ -314,3 +314,8 @@ def test_the_settings_are_written_last(
     save_classifier(trained[0], trained[1], ModelSettings(max_tokens=16), tmp_path / "new")
     assert order[-1] == "toxitrace.json"
     assert len(order) == 4
+
+
+def test_an_encoder_to_be_trained_has_its_dropout_on(hub_layout: Path) -> None:
+    classifier, _ = from_folder(hub_layout)
+    assert all(module.training for module in classifier.modules())

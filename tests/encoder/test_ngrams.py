@@ -18,10 +18,9 @@ from toxitrace.encoder.ngrams import (
     NgramBertConfig,
     NgramBertForSequenceClassification,
     NgramTable,
-    masked_lm,
     ngram_tables,
 )
-from toxitrace.encoder.scratch import scratch_config
+from toxitrace.encoder.scratch import fresh_masked_lm, scratch_config
 from toxitrace.errors import ConfigError
 from toxitrace.export import export_model
 from toxitrace.saliency import saliency_pass
@@ -94,7 +93,7 @@ def test_a_folder_keeps_the_table(tmp_path: Path) -> None:
 
 
 def test_a_pretrained_encoder_brings_its_table_into_fine_tuning(tmp_path: Path) -> None:
-    model = masked_lm(scratch_config(SCRATCH, TOKENIZER.get_vocab_size()))
+    model = fresh_masked_lm(scratch_config(SCRATCH, TOKENIZER.get_vocab_size()))
     torch.nn.init.normal_(ngram_tables(model)[0])
     save_encoder_folder(model, TOKENIZER, ModelSettings(max_tokens=16), tmp_path / "encoder")
     made, _ = new_classifier(EncoderConfig(name=str(tmp_path / "encoder"), max_tokens=16))
@@ -102,7 +101,7 @@ def test_a_pretrained_encoder_brings_its_table_into_fine_tuning(tmp_path: Path) 
 
 
 def test_the_output_layer_of_the_masked_lm_is_tied_to_single_tokens() -> None:
-    model = masked_lm(scratch_config(SCRATCH, 50))
+    model = fresh_masked_lm(scratch_config(SCRATCH, 50))
     assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
 
 

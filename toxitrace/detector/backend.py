@@ -27,7 +27,12 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name of what runs the model, for reports: ``onnx``, ``torch``."""
+        """Short name of what runs the model, for reports: ``onnx``, ``openvino``, ``torch``."""
+        ...
+
+    @property
+    def margins_agree(self) -> bool:
+        """Whether ``saliency`` gives the margins that ``margins`` gives, but for rounding: one pass can do for both."""
         ...
 
     def margins(self, batch: TokenBatch) -> NDArray[np.float32]:

@@ -8,13 +8,19 @@ import numpy as np
 
 from toxitrace.detector.backend import TokenBatch
 
+# Padding that a batch may have before it is cut: about what one more run of a graph costs.
+MAX_PADDING_TOKENS = 64
 
-def micro_batches(lengths: Sequence[int], max_padded_tokens: int) -> list[list[int]]:
+
+def micro_batches(
+    lengths: Sequence[int], max_padded_tokens: int, max_padding_tokens: int = MAX_PADDING_TOKENS
+) -> list[list[int]]:
     """Group sequence indices so that each group, padded to its longest, stays within a token budget.
 
     Args:
         lengths: tokens of each sequence.
         max_padded_tokens: most tokens of a padded group; a longer single sequence stands alone.
+        max_padding_tokens: most of these that may be padding.
 
     Returns:
         Groups of indices into ``lengths``; every index occurs once, shortest sequences first.
@@ -23,12 +29,16 @@ def micro_batches(lengths: Sequence[int], max_padded_tokens: int) -> list[list[i
     [[1, 2], [0], [3]]
     """
     groups: list[list[int]] = []
+    filled = 0  # tokens of the last group, without padding
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         # Sorted by length: the newcomer is the longest, so it sets the width of the whole group.
-        if groups and (len(groups[-1]) + 1) * lengths[index] <= max_padded_tokens:
+        padded = (len(groups[-1]) + 1) * lengths[index] if groups else max_padded_tokens + 1
+        if padded <= max_padded_tokens and padded - filled - lengths[index] <= max_padding_tokens:
             groups[-1].append(index)
+            filled += lengths[index]
         else:
             groups.append([index])
+            filled = lengths[index]
     return groups
 
 

@@ -25,11 +25,12 @@ _GROUP = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Verdict:
-    """What the first stage found: probabilities of the windows of one text."""
+    """What the first stage found: probabilities of the windows of one text, and its weights if it was weighed too."""
 
     windowed: WindowedText
     window_probs: NDArray[np.float64]  # (windows,)
     toxic: bool
+    weights: NDArray[np.float64] | None  # (tokens,) of the only window, special tokens included
 
     @property
     def probability(self) -> float:
@@ -39,7 +40,8 @@ class _Verdict:
 class Detector:
     """Finds toxic texts and the words that make them so.
 
-    Every text is scored first; the gradients that show the words are taken only where they are needed.
+    Every text is scored first; the gradients that show the words are taken only where they are needed. Where they
+    are needed for every text, one pass gives both.
     A text longer than the encoder is read in overlapping windows: its probability is the largest of any
     window, its spans come from the windows that reach the threshold. A text without tokens (empty, blank,
     invisible) is not toxic and has probability 0.
@@ -134,11 +136,11 @@ class Detector:
         """
         rows = _strings(texts)
         groups = (rows[start : start + _GROUP] for start in range(0, len(rows), _GROUP))
-        found = [own.max(initial=-np.inf) for group in groups for own in self._window_margins(group)[1]]
+        found = [own.max(initial=-np.inf) for group in groups for own in self._window_margins(self._cut(group))]
         return np.array(found, dtype=np.float64)
 
     def _explain(self, texts: Sequence[str], force_spans: bool) -> list[Explanation]:
-        verdicts = self._verdicts(texts)
+        verdicts = self._verdicts(texts, weigh=True)
         return [
             Explanation(
                 text,
@@ -152,7 +154,7 @@ class Detector:
         ]
 
     def _predict_unique(self, texts: Sequence[str], force_spans: bool) -> list[Prediction]:
-        verdicts = self._verdicts(texts)
+        verdicts = self._verdicts(texts, weigh=force_spans)
         chosen = [i for i, verdict in enumerate(verdicts) if verdict.toxic or force_spans]
         evidence = self._evidence([texts[i] for i in chosen], [verdicts[i] for i in chosen])
         spans = {i: found for i, (_, found) in zip(chosen, evidence, strict=True)}
@@ -161,22 +163,39 @@ class Detector:
             for i, (text, verdict) in enumerate(zip(texts, verdicts, strict=True))
         ]
 
-    def _window_margins(self, texts: Sequence[str]) -> tuple[list[WindowedText], list[NDArray[np.float64]]]:
-        """The windows of all texts, flattened into one run of the model, and their margins text by text."""
-        cut = [
+    def _cut(self, texts: Sequence[str]) -> list[WindowedText]:
+        return [
             windowed(tokens, self.settings.max_tokens, self.max_windows) for tokens in self.tokenizer.tokenize(texts)
         ]
+
+    def _window_margins(self, cut: Sequence[WindowedText]) -> list[NDArray[np.float64]]:
+        """The windows of all texts, flattened into one run of the model, and their margins text by text."""
         sequences = [one.sequence(i, self.tokenizer) for one in cut for i in range(len(one.bounds))]
         found = margins(self.backend, sequences, self.tokenizer.pad_id)
         ends = np.cumsum([len(one.bounds) for one in cut])
-        return cut, np.split(found, ends[:-1]) if cut else []
+        return np.split(found, ends[:-1]) if len(cut) else []
 
-    def _verdicts(self, texts: Sequence[str]) -> list[_Verdict]:
-        """First stage."""
+    def _verdicts(self, texts: Sequence[str], weigh: bool) -> list[_Verdict]:
+        """First stage.
+
+        Args:
+            weigh: every text will be weighed whatever its verdict; those of one window are weighed here, in the same
+                pass. Of longer ones the verdict has to say first which windows count.
+        """
+        cut = self._cut(texts)
+        at_once = (
+            [i for i, one in enumerate(cut) if len(one.bounds) == 1] if weigh and self.backend.margins_agree else []
+        )
+        found, weights = saliencies(
+            self.backend, [cut[i].sequence(0, self.tokenizer) for i in at_once], self.tokenizer.pad_id
+        )
+        known = {i: (margin, weight) for i, margin, weight in zip(at_once, found, weights, strict=True)}
+        others = iter(self._window_margins([one for i, one in enumerate(cut) if i not in known]))
         verdicts = []
-        for one, own in zip(*self._window_margins(texts), strict=True):
+        for i, one in enumerate(cut):
+            own, weight = (np.array([known[i][0]]), known[i][1]) if i in known else (next(others), None)
             probs = np.round(probabilities(own, self.settings.calibration), DIGITS)
-            verdicts.append(_Verdict(one, probs, bool((probs >= self.threshold).any())))
+            verdicts.append(_Verdict(one, probs, bool((probs >= self.threshold).any()), weight))
         return verdicts
 
     def _evidence(
@@ -187,13 +206,16 @@ class Detector:
         sequences = [
             verdict.windowed.sequence(window, self.tokenizer)
             for verdict, chosen in zip(verdicts, deciding, strict=True)
+            if verdict.weights is None
             for window in chosen
         ]
-        weights = iter(saliencies(self.backend, sequences, self.tokenizer.pad_id))
+        weighed = iter(saliencies(self.backend, sequences, self.tokenizer.pad_id)[1])
         results = []
         for text, verdict, chosen in zip(texts, verdicts, deciding, strict=True):
             separators = separator_mask(text)
-            own = [(window, next(weights)[1:-1]) for window in chosen]  # [CLS] and [SEP] cover no characters
+            weights = [next(weighed) for _ in chosen] if verdict.weights is None else [verdict.weights]
+            # without [CLS] and [SEP], which cover no characters
+            own = [(window, weight[1:-1]) for window, weight in zip(chosen, weights, strict=True)]
             saliency = char_saliency(verdict.windowed, own, separators)
             results.append((saliency, extract_spans(text, saliency, self.settings.bicse)))
         return results

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from toxitrace.detector.detector import Detector
 from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE, OnnxBackend
+from toxitrace.detector.openvino_backend import OpenVINOBackend
 from toxitrace.detector.torch_backend import WEIGHTS_FILE, load_torch_backend
 from toxitrace.errors import ConfigError, ModelError
 from toxitrace.settings import SETTINGS_FILE, load_settings
@@ -21,7 +22,7 @@ from toxitrace.text.tokenize import TOKENIZER_FILE
 if TYPE_CHECKING:
     from toxitrace.detector.backend import Backend
 
-BackendName = Literal["auto", "onnx", "torch"]
+BackendName = Literal["auto", "onnx", "openvino", "torch"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILES = (SETTINGS_FILE, TOKENIZER_FILE, "config.json", MODEL_FILE, CLASSIFIER_FILE, WEIGHTS_FILE)
@@ -38,13 +39,14 @@ def load(
 
     Args:
         model: a model or export folder, or a hub name; None takes the model shipped with the package.
-        backend: ``auto`` runs an export with onnxruntime if the folder has one, else the weights with torch.
+        backend: ``auto`` runs an export with onnxruntime if the folder has one, else the weights with torch;
+            ``openvino`` runs an export faster and less exactly, in bf16 where the processor has it.
         threshold: calibrated probability from which a text is toxic; None takes the model's own.
         threads: CPU threads; None lets the backend take the cores it may use.
 
     Raises:
         ModelError: there is no such model, or a file of it is missing or damaged.
-        MissingExtraError: the folder holds weights for torch, and torch is not installed.
+        MissingExtraError: what the backend needs (torch, openvino) is not installed.
         ConfigError: ``threshold``, ``threads`` or ``backend`` is out of range.
     """
     if threads is not None and threads < 1:
@@ -52,27 +54,37 @@ def load(
     folder = find_model(model)
     settings = load_settings(folder)
     runner: Backend
-    if choose_backend(folder, backend) == "onnx":
-        runner = OnnxBackend(folder, threads)
+    chosen = choose_backend(folder, backend)
+    quantised = settings.notes.get("export", {}).get("precision") == "int8"  # the forward-only graph alone
+    if chosen == "onnx":
+        runner = OnnxBackend(folder, threads, margins_agree=not quantised)
+    elif chosen == "openvino":
+        if quantised:
+            raise ConfigError(f"{folder} is an int8 export, made for onnxruntime; use --backend onnx, or export fp32")
+        runner = OpenVINOBackend(folder, threads)
     else:
         runner = load_torch_backend(folder, settings.saliency, threads)
     return Detector(runner, TextTokenizer.load(folder, settings.fold), settings, threshold)
 
 
-def choose_backend(folder: Path, backend: BackendName = "auto") -> Literal["onnx", "torch"]:
+def choose_backend(folder: Path, backend: BackendName = "auto") -> Literal["onnx", "openvino", "torch"]:
     """Which backend runs the folder's model.
 
     Raises:
         ModelError: the folder has no weights that the backend could run.
         ConfigError: there is no backend of that name.
     """
-    files: dict[Literal["onnx", "torch"], str] = {"onnx": MODEL_FILE, "torch": WEIGHTS_FILE}
+    files: dict[Literal["onnx", "openvino", "torch"], str] = {
+        "onnx": MODEL_FILE,
+        "openvino": MODEL_FILE,
+        "torch": WEIGHTS_FILE,
+    }
     if backend not in ("auto", *files):
-        raise ConfigError(f"backend is {backend!r}; expected auto, onnx or torch")
+        raise ConfigError(f"backend is {backend!r}; expected auto, {', '.join(files)}")
     for name, file in files.items():
         if backend in ("auto", name) and (folder / file).is_file():
             return name
-    wanted = " nor ".join(files.values()) if backend == "auto" else files[backend]
+    wanted = " nor ".join(dict.fromkeys(files.values())) if backend == "auto" else files[backend]
     raise ModelError(f"{folder} has no {wanted}; point to a folder that `toxitrace train` or `toxitrace export` wrote")
 
 

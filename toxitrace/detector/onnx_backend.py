@@ -31,6 +31,7 @@ class OnnxBackend:
     Args:
         folder: the export folder.
         threads: CPU threads; None takes every core this process may use.
+        margins_agree: False if the forward-only graph is quantised and the other is not.
 
     Raises:
         ModelError: a file is missing, damaged, or has other inputs or outputs.
@@ -38,8 +39,11 @@ class OnnxBackend:
 
     name = "onnx"
 
-    def __init__(self, folder: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], threads: int | None = None, *, margins_agree: bool = True
+    ) -> None:
         folder = Path(folder)
+        self.margins_agree = margins_agree
         self._model = _session(folder / MODEL_FILE, ("margin", "saliency"), threads)
         forward_only = folder / CLASSIFIER_FILE
         self._classifier = _session(forward_only, ("margin",), threads) if forward_only.is_file() else self._model

@@ -12,7 +12,8 @@ from toxitrace.detector.batching import micro_batches, pad
 from toxitrace.errors import ModelError
 from toxitrace.settings import Calibration
 
-MAX_PADDED_TOKENS = 8192
+# More only takes more memory: the products are large enough (benchmarks/saliency_throughput.py).
+MAX_PADDED_TOKENS = 2048
 
 
 def margins(
@@ -32,19 +33,21 @@ def margins(
 
 def saliencies(
     backend: Backend, sequences: Sequence[Sequence[int]], pad_id: int, max_padded_tokens: int = MAX_PADDED_TOKENS
-) -> list[NDArray[np.float64]]:
-    """Un-normalised weight of every token of every sequence, special tokens included.
+) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+    """Margin of every sequence, and the un-normalised weight of each of its tokens, special tokens included.
 
     Raises:
         ModelError: the model answered with something that is not a finite number.
     """
+    found = np.zeros(len(sequences), dtype=np.float64)
     result: list[NDArray[np.float64]] = [np.zeros(0)] * len(sequences)
     for group in micro_batches([len(sequence) for sequence in sequences], max_padded_tokens):
-        _, weights = backend.saliency(pad([sequences[i] for i in group], pad_id))  # (B, T)
+        found[group], weights = backend.saliency(pad([sequences[i] for i in group], pad_id))  # (B,), (B, T)
         _check_finite(weights, backend, "saliency")
         for row, index in enumerate(group):
             result[index] = np.asarray(weights[row, : len(sequences[index])], dtype=np.float64)
-    return result
+    _check_finite(found, backend, "margin")
+    return found, result
 
 
 def probabilities(margin: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:

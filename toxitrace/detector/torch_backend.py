@@ -29,6 +29,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    margins_agree = True
 
     def __init__(self, classifier: Classifier, kind: SaliencyKind = "gradient") -> None:
         self._classifier = classifier.eval()

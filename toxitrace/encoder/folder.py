@@ -26,8 +26,7 @@ from transformers.utils import logging as transformers_logging
 from toxitrace.config import EncoderConfig
 from toxitrace.encoder.char_tokenizer import SPECIAL_TOKENS
 from toxitrace.encoder.classifier import Classifier
-from toxitrace.encoder.ngrams import sequence_classifier
-from toxitrace.encoder.scratch import scratch_config
+from toxitrace.encoder.scratch import fresh_classifier, scratch_config
 from toxitrace.errors import ModelError
 from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings, save_settings
 
@@ -93,7 +92,7 @@ def new_classifier(config: EncoderConfig, tokenizer: Tokenizer | None = None) ->
             raise ModelError("an encoder from scratch needs a tokenizer made from the training text")
         bert = scratch_config(config.scratch, tokenizer.get_vocab_size())
         bert.id2label, bert.label2id = dict(_LABELS), {label: i for i, label in _LABELS.items()}
-        return Classifier(sequence_classifier(bert)), tokenizer
+        return Classifier(fresh_classifier(bert)), tokenizer
     local = Path(config.name).is_dir()
     if not local and (Path(config.name).is_absolute() or config.name.startswith(".") or config.name.count("/") > 1):
         raise ModelError(f"encoder folder {config.name} does not exist; check --encoder.name")
@@ -111,7 +110,7 @@ def new_classifier(config: EncoderConfig, tokenizer: Tokenizer | None = None) ->
             f"{config.name} reads at most {model.config.max_position_embeddings} tokens; "
             f"--encoder.max_tokens is {config.max_tokens}"
         )
-    return Classifier(model), found
+    return Classifier(model).train(), found  # transformers hands models over in evaluation mode, without dropout
 
 
 def _require_hub(name: str) -> None:

@@ -9,8 +9,6 @@ Legend: B batch, T tokens, D hidden, M buckets.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -54,12 +52,20 @@ class NgramTable(nn.Module):
         for order, halves in _MULTIPLIERS.items():
             tokens = [_shifted(input_ids, back) for back in range(order)]  # of the n-gram that ends here, last first
             real = torch.stack(tokens).amin(0) >= N_SPECIAL  # (B, T)
-            buckets = [sum(t * m for t, m in zip(tokens, half, strict=True)) % self.buckets for half in halves]
+            buckets = [_hashed(tokens, half) % self.buckets for half in halves]
             ending = torch.cat([functional.embedding(b, self.weight) for b in buckets], dim=-1)  # (B, T, D)
             ending = ending * real[..., None].to(ending.dtype)
             for ahead in range(order):  # every token that the n-gram covers has its vector
                 total = total + _pulled(ending, ahead)
         return total
+
+
+def _hashed(tokens: list[Tensor], multipliers: tuple[int, ...]) -> Tensor:
+    """(B, T): one number for each n-gram. Ids below 2^17 and multipliers below 2^28 cannot overflow."""
+    total = tokens[0] * multipliers[0]
+    for token, multiplier in zip(tokens[1:], multipliers[1:], strict=True):
+        total = total + token * multiplier
+    return total
 
 
 def _shifted(input_ids: Tensor, back: int) -> Tensor:
@@ -81,7 +87,8 @@ class NgramEmbedding(nn.Embedding):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, D)."""
-        return super().forward(input_ids) + self.ngrams(input_ids)
+        ngrams: Tensor = self.ngrams(input_ids)
+        return super().forward(input_ids) + ngrams
 
 
 class NgramBertConfig(BertConfig):
@@ -100,7 +107,7 @@ class NgramBertForMaskedLM(BertForMaskedLM):
     def __init__(self, config: NgramBertConfig) -> None:
         super().__init__(config)
         self.bert.embeddings.word_embeddings = NgramEmbedding(config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
 
 class NgramBertForSequenceClassification(BertForSequenceClassification):
@@ -111,23 +118,12 @@ class NgramBertForSequenceClassification(BertForSequenceClassification):
     def __init__(self, config: NgramBertConfig) -> None:
         super().__init__(config)
         self.bert.embeddings.word_embeddings = NgramEmbedding(config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
 
 def ngram_tables(model: nn.Module) -> list[nn.Parameter]:
     """The weights of the n-gram tables in a model; none for other encoders."""
     return [module.weight for module in model.modules() if isinstance(module, NgramTable)]
-
-
-def masked_lm(config: BertConfig) -> Any:
-    """A model for pre-training of the kind that ``config`` is of."""
-    return NgramBertForMaskedLM(config) if isinstance(config, NgramBertConfig) else BertForMaskedLM(config)
-
-
-def sequence_classifier(config: BertConfig) -> Any:
-    """A model for fine-tuning of the kind that ``config`` is of."""
-    kinds = NgramBertForSequenceClassification, BertForSequenceClassification
-    return kinds[0](config) if isinstance(config, NgramBertConfig) else kinds[1](config)
 
 
 AutoConfig.register(NgramBertConfig.model_type, NgramBertConfig)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from transformers import BertConfig
+import math
+
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from toxitrace.config import ScratchConfig
-from toxitrace.encoder.ngrams import NgramBertConfig
+from toxitrace.encoder.ngrams import NgramBertConfig, NgramBertForMaskedLM, NgramBertForSequenceClassification
 
 
 def scratch_config(size: ScratchConfig, vocab_size: int) -> BertConfig:
@@ -30,3 +34,36 @@ def scratch_config(size: ScratchConfig, vocab_size: int) -> BertConfig:
     if not size.ngram_buckets:
         return plain
     return NgramBertConfig(**plain.to_diff_dict() | {"ngram_buckets": size.ngram_buckets})
+
+
+def fresh_masked_lm(config: BertConfig) -> BertForMaskedLM:
+    """An untrained model for pre-training, its output layer tied to the word embeddings."""
+    made = NgramBertForMaskedLM(config) if isinstance(config, NgramBertConfig) else BertForMaskedLM(config)
+    _start_positions(made.bert.embeddings.position_embeddings.weight)
+    return made
+
+
+def fresh_classifier(config: BertConfig) -> BertForSequenceClassification:
+    """An untrained model for fine-tuning, without anything pre-trained in it."""
+    made = (
+        NgramBertForSequenceClassification(config)
+        if isinstance(config, NgramBertConfig)
+        else BertForSequenceClassification(config)
+    )
+    _start_positions(made.bert.embeddings.position_embeddings.weight)
+    return made
+
+
+def _start_positions(weight: Tensor) -> None:
+    """Let the learnt positions start as waves instead of noise, as long as before.
+
+    With waves (Vaswani et al. 2017) "the token before" is one rotation for all places, which attention finds soon;
+    with noise it is a fact of its own for every place, and masked-LM training sits on a plateau until they are learnt.
+    """
+    n_positions, hidden = weight.shape
+    half = -(-hidden // 2)
+    rates = torch.exp(-math.log(10_000.0) * torch.arange(half) / half)
+    angles = torch.arange(n_positions)[:, None] * rates  # (positions, D / 2)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)[:, :hidden]
+    with torch.no_grad():
+        weight.copy_(waves * (weight.norm() / waves.norm()))

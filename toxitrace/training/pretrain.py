@@ -18,8 +18,8 @@ from toxitrace.config import PretrainConfig
 from toxitrace.data.hashing import sha256_file
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer
 from toxitrace.encoder.folder import save_encoder_folder
-from toxitrace.encoder.ngrams import masked_lm, ngram_tables
-from toxitrace.encoder.scratch import scratch_config
+from toxitrace.encoder.ngrams import ngram_tables
+from toxitrace.encoder.scratch import fresh_masked_lm, scratch_config
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.settings import ModelSettings
 from toxitrace.text.tokenize import TextTokenizer
@@ -41,7 +41,7 @@ class MaskedLM(lightning.LightningModule):
     def __init__(self, config: PretrainConfig, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        self.model = masked_lm(scratch_config(replace(config.encoder, dropout=config.dropout), vocab_size))
+        self.model = fresh_masked_lm(scratch_config(replace(config.encoder, dropout=config.dropout), vocab_size))
         # not a submodule of its own: its weights are the model's, and the checkpoint holds them once
         self._encode = [torch.compile(self.model.bert, dynamic=False) if config.compile else self.model.bert]
         self.n_tokens = 0
