@@ -16,6 +16,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,19 +73,13 @@ def main() -> None:
     args = _arguments()
     quiet_libraries()
     shared = require_shared()
-    parts = _parts(shared)
-    args.work.mkdir(parents=True, exist_ok=True)
+    parts = development_parts(shared)
+    begin_work(args)
     runs: dict[str, dict[int, dict[str, float]]] = {}
     for seed in args.seeds:
         for variant, loss in VARIANTS.items():
-            done = args.work / f"{variant}-{seed}.json"
-            if not done.exists():
-                config = _config(args, shared, loss)
-                started = time.monotonic()
-                folder = train_one(config, load_labelled(config.data, seed), args.work / f"{variant}-{seed}", seed)
-                scores = _score(folder, parts) | {"seconds": round(time.monotonic() - started, 1)}
-                done.write_text(json.dumps(scores, indent=2), encoding="utf-8")
-            runs.setdefault(variant, {})[seed] = json.loads(done.read_text(encoding="utf-8"))
+            folder = args.work / f"{variant}-{seed}"
+            runs.setdefault(variant, {})[seed] = kept(folder, _run, _config(args, shared, loss), seed, folder, parts)
             print(f"{variant} seed {seed}: {runs[variant][seed]['seconds']} s", file=sys.stderr, flush=True)
     _write(args, runs)
 
@@ -122,24 +117,51 @@ def _config(args: argparse.Namespace, shared: Path, loss: LossConfig) -> TrainCo
     )
 
 
-def _parts(shared: Path) -> dict[str, list[Example]]:
-    """Development parts; dev_gold's texts are COLD dev's, joined by id."""
+def _run(config: TrainConfig, seed: int, folder: Path, parts: Mapping[str, list[Example]]) -> dict[str, Any]:
+    return score(train_one(config, load_labelled(config.data, seed), folder, seed), parts)
+
+
+def begin_work(args: argparse.Namespace) -> None:
+    """Make the folder of finished runs; stop where it holds runs with other settings."""
+    args.work.mkdir(parents=True, exist_ok=True)
+    settings = {key: value for key, value in _json_ready(args).items() if key not in ("seeds", "work", "name")}
+    path = args.work / "settings.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise SystemExit(f"{args.work} holds runs with other settings ({path}); name another folder with --work")
+    path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def kept(stage: Path, make: Callable[..., dict[str, Any]], *inputs: Any) -> dict[str, Any]:
+    """What ``make`` finds and the seconds it took; from ``STAGE.json`` if an earlier sitting has done it."""
+    path = stage.with_name(f"{stage.name}.json")
+    if not path.exists():
+        started = time.monotonic()
+        found = make(*inputs)
+        found["seconds"] = round(time.monotonic() - started, 1)
+        path.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def development_parts(shared: Path) -> dict[str, list[Example]]:
+    """Development parts; dev_gold's texts are COLD dev's, joined by id; empty gold becomes None, to spare gradients."""
     dev = read_examples(shared / "cold" / "dev.jsonl")
     gold = read_spans(shared / "cold" / "dev_gold.jsonl")
+    cntp = read_examples(shared / "cntp" / "toxic.jsonl") + read_examples(shared / "cntp" / "clean.jsonl")
+    dev_gold = attach_spans([replace(e, label=None) for e in dev if e.id in gold], gold)
     return {
         "cold_dev": dev,
         "dev_expert": read_examples(shared / "cold" / "dev_expert.jsonl"),
-        "dev_gold": attach_spans([replace(e, label=None) for e in dev if e.id in gold], gold),
-        "cntp": read_examples(shared / "cntp" / "toxic.jsonl") + read_examples(shared / "cntp" / "clean.jsonl"),
+        "dev_gold": [replace(example, spans=example.spans or None) for example in dev_gold],
+        "cntp": [replace(example, spans=example.spans or None) for example in cntp],
     }
 
 
-def _score(folder: Path, parts: dict[str, list[Example]]) -> dict[str, float]:
-    """All figures of one model, for both ways to cut spans; verdicts at probability 0.5."""
+def score(folder: Path, parts: Mapping[str, list[Example]]) -> dict[str, float]:
+    """All figures of one model, for both ways to cut spans; verdicts at probability 0.5; cold_dev is optional."""
     detector = load(folder, backend="torch")
     found = {name: measure(detector, examples) for name, examples in parts.items()}
     scores: dict[str, float] = {}
-    for name in ("cold_dev", "dev_expert"):
+    for name in [name for name in ("cold_dev", "dev_expert") if name in parts]:
         labels = [example.label for example in parts[name]]
         scores[f"{name}/macro_f1"] = float(macro_f1(confusion_matrix(labels, (found[name].margins > 0).astype(int))))
         scores[f"{name}/auroc"] = auroc(found[name].margins, labels)
@@ -172,33 +194,54 @@ def _tuning_data(measurement: Measurement) -> tuple[list[Any], list[Any], list[A
 
 
 def _write(args: argparse.Namespace, runs: dict[str, dict[int, dict[str, float]]]) -> None:
-    table: dict[str, dict[str, Any]] = {}
-    for row, (variant, cut) in ROWS.items():
-        table[row] = {}
-        for key in MEASURES:
-            values = [run[key] if key in run else run[f"{cut}:{key}"] for run in runs[variant].values()]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            table[row][key] = {"mean": statistics.fmean(values), "standard_deviation": spread, "values": values}
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
-    result = {"settings": settings, "machine": machine(), "table": table, "runs": runs}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{args.name}.json").write_text(
-        json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    table = {
+        row: {
+            key: spread([run[key] if key in run else run[f"{cut}:{key}"] for run in runs[variant].values()])
+            for key in MEASURES
+        }
+        for row, (variant, cut) in ROWS.items()
+    }
     lines = [
         f"Mean ± standard deviation over seeds {args.seeds}; {args.limit} COLD training texts per run; "
         "development parts; spans forced on gold-toxic texts unless said otherwise, parameters tuned across parts "
         "(dev_gold for CNTP, CNTP for dev_gold); epochs chosen on dev_expert.",
         "",
-        "| | " + " | ".join(MEASURES.values()) + " |",
-        "|---" * (len(MEASURES) + 1) + "|",
+        *table_lines(MEASURES.values(), {row: map(in_points, cells.values()) for row, cells in table.items()}),
     ]
-    for row, cells in table.items():
-        shown = (f"{100 * c['mean']:.1f} ± {100 * c['standard_deviation']:.1f}" for c in cells.values())
-        lines.append(f"| {row} | " + " | ".join(shown) + " |")
-    text = "\n".join(lines) + "\n"
-    (RESULTS / f"{args.name}.md").write_text(text, encoding="utf-8")
-    print(text)
+    write_result(args, {"table": table, "runs": runs}, lines)
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and standard deviation over seeds, with the values themselves."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.fmean(values), "standard_deviation": deviation, "values": list(values)}
+
+
+def in_points(cell: Mapping[str, Any]) -> str:
+    """A spread of shares as ``81.0 ± 1.2``."""
+    return f"{100 * cell['mean']:.1f} ± {100 * cell['standard_deviation']:.1f}"
+
+
+def table_lines(columns: Iterable[str], rows: Mapping[str, Iterable[str]]) -> list[str]:
+    """A Markdown table; the first column has the rows' names."""
+    names = list(columns)
+    head = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    return head + [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()]
+
+
+def write_result(args: argparse.Namespace, result: Mapping[str, Any], lines: Iterable[str]) -> None:
+    """Write ``results/NAME.json`` with settings and machine, and ``results/NAME.md``; show the latter."""
+    RESULTS.mkdir(exist_ok=True)
+    content = {"settings": _json_ready(args), "machine": machine(), **result}
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (RESULTS / f"{args.name}.json").write_text(text + "\n", encoding="utf-8")
+    table = "\n".join(lines) + "\n"
+    (RESULTS / f"{args.name}.md").write_text(table, encoding="utf-8")
+    print(table)
+
+
+def _json_ready(args: argparse.Namespace) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="which parts to run")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000], help="lines, part throughput")
-    parser.add_argument("--workers-lines", type=int, default=50_000, help="lines, part workers")
+    parser.add_argument("--backend", choices=("onnx", "openvino"), default="onnx", help="part throughput")
+    parser.add_argument("--model", help="part throughput: another model than the shipped one")
+    parser.add_argument("--workers-lines", type=int, default=6_000, help="lines, part workers")
     parser.add_argument("--workers", type=int, default=2, help="processes, part workers")
     parser.add_argument("--resume-lines", type=int, default=100_000, help="lines, part resume")
     parser.add_argument("--kills", type=int, default=2, help="kills on the way, part resume")
@@ -72,26 +74,33 @@ def main() -> None:
 
 def throughput(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Texts per second and peak memory at several sizes, one process with all cores."""
-    sizes = {}
+    path = args.results / "bulk.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    runs: list[dict[str, Any]] = before.get("throughput", {}).get("runs", [])
+    more = ["--backend", args.backend, *(["--model", args.model] if args.model else [])]
     for n_lines in args.sizes:
         source = write_lines(folder, n_lines, args.seed)
-        done = predict(source, folder / "out.jsonl", "--workers", "1")
-        sizes[str(n_lines)] = _speed(n_lines, done) | _toxic_share(folder / "out.jsonl")
-    return {"sizes": sizes}
+        done = predict(source, folder / "out.jsonl", "--workers", "1", *more)
+        facts = {"model": Path(args.model).name if args.model else "shipped", "backend": args.backend, "lines": n_lines}
+        runs = [run for run in runs if facts.items() - run.items()]
+        runs.append(facts | _speed(n_lines, done) | _toxic_share(folder / "out.jsonl"))
+    return {"runs": runs}
 
 
 def workers(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """One process against several on the same lines, in turns, twice each; same bytes required."""
+    """One process against several with a thread each, and one with all cores; twice each; equal bytes."""
     source = write_lines(folder, args.workers_lines, args.seed)
-    speeds: dict[str, list[dict[str, Any]]] = {"1": [], str(args.workers): []}
+    one, several, whole = "1 worker, 1 thread", f"{args.workers} workers, 1 thread each", "1 worker, all cores"
+    options = {one: ["1", "--threads", "1"], several: [str(args.workers), "--threads", "1"], whole: ["1"]}
+    speeds: dict[str, list[dict[str, Any]]] = {name: [] for name in options}
     hashes = set()
     for _ in range(2):
-        for n_workers, runs in speeds.items():
-            done = predict(source, folder / "out.jsonl", "--workers", n_workers)
+        for name, runs in speeds.items():
+            done = predict(source, folder / "out.jsonl", "--workers", *options[name])
             runs.append(_speed(args.workers_lines, done))
             hashes.add(_sha256(folder / "out.jsonl"))
     best = {n: min(runs, key=lambda run: run["seconds"]) for n, runs in speeds.items()}
-    ratio = best["1"]["seconds"] / best[str(args.workers)]["seconds"]
+    ratio = best[one]["seconds"] / best[several]["seconds"]
     return {"n_lines": args.workers_lines, "best": best, "runs": speeds, "ratio": ratio, "equal": len(hashes) == 1}
 
 

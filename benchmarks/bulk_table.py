@@ -16,11 +16,12 @@ def table(found: dict[str, Any]) -> str:
 
 
 def _throughput(part: dict[str, Any]) -> list[str]:
-    lines = ["| lines | texts/s | peak memory, MB | texts found toxic | mean characters |", "|---|---|---|---|---|"]
+    lines = ["| model, backend | lines | texts/s | peak memory, MB | texts found toxic | mean characters |"]
+    lines += ["|---|---|---|---|---|---|"]
     lines += [
-        f"| {int(n):,} | {size['texts_per_second']:,.0f} | {size['peak_mb']:.0f} | {size['toxic_share']:.1%} "
-        f"| {size['mean_chars']:.0f} |"
-        for n, size in part["sizes"].items()
+        f"| {run['model']}, {run['backend']} | {run['lines']:,} | {run['texts_per_second']:,.0f} "
+        f"| {run['peak_mb']:.0f} | {run['toxic_share']:.1%} | {run['mean_chars']:.0f} |"
+        for run in part["runs"]
     ]
     return lines
 
