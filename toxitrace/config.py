@@ -267,6 +267,8 @@ class PretrainConfig:
     """Folder that receives encoder and tokenizer."""
     texts: Paths = Paths()
     """Plain text, a passage a line: files (.txt, .txt.xz, .jsonl) or folders of them."""
+    start: str | None = None
+    """Folder that an earlier `toxitrace pretrain` wrote: go on from its weights and tokenizer, with a new optimiser."""
     repeat: dict[str, int] = field(default_factory=dict)
     """How often a file is read per pass, by its name without endings; 0 leaves it out; default 1."""
     encoder: ScratchConfig = field(default_factory=ScratchConfig)

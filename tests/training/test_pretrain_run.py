@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_runs import EVERY_STEP, SAMPLES, Killed, notes, read_jsonl, weights
 from torch import Tensor
 
@@ -172,3 +173,19 @@ def test_a_checkpoint_that_is_cut_short_or_of_other_settings_is_refused(tmp_path
     checkpoint.write_bytes(checkpoint.read_bytes()[:-500])
     with pytest.raises(ModelError, match="cannot be read"):
         pretrain(replace(config, resume=True))
+
+
+def test_a_later_training_starts_from_an_encoder_in_half_precision(tmp_path: Path, texts: Path) -> None:
+    first = _run(_config(tmp_path / "first", texts, max_steps=40))
+    state = load_file(tmp_path / "first" / "model.safetensors")
+    save_file({name: tensor.half() for name, tensor in state.items()}, tmp_path / "first" / "model.safetensors")
+    second = _run(_config(tmp_path / "second", texts, start=str(tmp_path / "first"), max_steps=5))
+    assert second[0][2] < first[0][2] - 0.5  # it knows what the first has learnt
+    assert load_settings(tmp_path / "second").notes["pretraining"]["tokens"] == (40 + 5) * 8 * 34
+
+
+def test_a_start_of_another_size_is_refused(tmp_path: Path, texts: Path) -> None:
+    _run(_config(tmp_path / "first", texts, max_steps=1))
+    larger = replace(_config(tmp_path, texts).encoder, hidden=64)
+    with pytest.raises(ModelError, match="another size"):
+        pretrain(_config(tmp_path / "second", texts, start=str(tmp_path / "first"), encoder=larger))

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
@@ -75,6 +77,34 @@ def load_classifier(folder: str | os.PathLike[str]) -> Classifier:
             "it is an encoder, not a classifier: train one with `toxitrace train --encoder.name`"
         )
     return Classifier(model).eval()
+
+
+def load_masked_lm(model: PreTrainedModel, folder: str | os.PathLike[str]) -> int:
+    """Fill a masked LM with the weights of a folder that `toxitrace pretrain` wrote, in half or single precision.
+
+    Returns:
+        Tokens that those weights have seen.
+
+    Raises:
+        ModelError: the folder is missing, damaged, or holds a model of another size.
+    """
+    settings = load_settings(folder)
+    path = Path(folder) / WEIGHTS_FILE
+    try:
+        weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+        missing, unknown = model.load_state_dict(weights, strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(
+            f"{path} cannot be the start of this training: {first_line}; is it of another size, or cut short?"
+        ) from error
+    # the output layer is tied to the embeddings, which a file holds once
+    if unknown or any(not name.startswith("cls.predictions.decoder.") for name in missing):
+        names = ", ".join([*unknown, *missing][:3])
+        raise ModelError(
+            f"{path} is no masked LM of this kind ({names}, ...); expected what `toxitrace pretrain` wrote"
+        )
+    return int(settings.notes.get("pretraining", {}).get("tokens", 0))
 
 
 def new_classifier(config: EncoderConfig, tokenizer: Tokenizer | None = None) -> tuple[Classifier, Tokenizer]:

@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from toxitrace.config import PretrainConfig
 from toxitrace.data.hashing import sha256_file
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer
-from toxitrace.encoder.folder import save_encoder_folder
+from toxitrace.encoder.folder import load_masked_lm, save_encoder_folder
 from toxitrace.encoder.ngrams import ngram_tables
 from toxitrace.encoder.scratch import fresh_masked_lm, scratch_config
 from toxitrace.errors import ConfigError, DataError
@@ -111,7 +111,7 @@ def pretrain(config: PretrainConfig) -> Path:
     Raises:
         DataError: a text file is missing or the corpus is shorter than one batch.
         ConfigError: a file in ``config.repeat`` is not among the texts; a checkpoint has other settings.
-        ModelError: the checkpoint to go on from is damaged.
+        ModelError: the checkpoint to go on from is damaged, or ``config.start`` is of another size.
         KeyboardInterrupt: the user or the system stopped it; ``resume`` goes on from the last checkpoint.
     """
     named = corpus_files(config.texts)
@@ -141,6 +141,8 @@ def pretrain(config: PretrainConfig) -> Path:
         )
     lightning.seed_everything(config.seed, verbose=False)  # the initial weights
     module = MaskedLM(config, tokenizer.vocab_size)
+    if config.start is not None and resume_from is None:
+        module.n_tokens = load_masked_lm(module.model, config.start)
     announce(f"{len(files)} files, {blocks.per_pass()} blocks of {config.sequence_tokens} tokens per pass")
     started = time.monotonic()
     fit(trainer, module, MaskedTexts(MaskedBatches(blocks, tokenizer, config)), resume_from)
@@ -200,9 +202,11 @@ def _recipe(config: PretrainConfig) -> dict[str, Any]:
 
 
 def _tokenizer(config: PretrainConfig, files: list[Path], work: Path, *, fresh: bool) -> TextTokenizer:
-    """A new tokenizer from the texts, or the one of an earlier sitting."""
+    """A new tokenizer from the texts, or the one of an earlier sitting or of the folder to start from."""
     path = work / TOKENIZER_FILE
-    if fresh or not path.exists():
+    if config.start is not None and (fresh or not path.exists()):
+        TextTokenizer.load(config.start, config.fold).raw.save(str(path))
+    elif fresh or not path.exists():
         tokenizer = build_char_tokenizer(
             all_passages(files), config.encoder.vocab_size, config.encoder.min_count, config.fold
         )
