@@ -49,8 +49,8 @@ from toxitrace.training.quiet import quiet_libraries
 
 BASE = ScratchConfig(layers=12, hidden=768, heads=12, feed_forward=3072, max_positions=512, vocab_size=21128)
 CNTP_SIZE = 2533
-# Sets of texts a turn consists of: one alone is over before a process that has slept is warm.
-_SETS = 4
+# Sets of texts a turn consists of: one alone is over, with the small model, before a process that has slept is warm.
+_SETS = {"small": 4, "base": 1}
 PAPER_SECONDS = 118.0
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         for size in args.sizes:
             case = _case(size, args.small, texts, args.texts, Path(work))
-            found = _speeds(case, args)
+            found = _speeds(case, args, _SETS[size])
             found["paths"] = _differences(case, texts[: args.texts], gold if size == "small" else None)
             found["limit"] = _limit(case)
             found["forward_only"] = _forward_only(case, Path(work) / f"{size}-int8", args.rounds)
@@ -117,7 +117,7 @@ def _case(size: str, small: Path, texts: list[str], n_compared: int, work: Path)
     return Case(load_classifier(folder), folder, export, reader, sequences[:n_compared], sequences)
 
 
-def _speeds(case: Case, args: argparse.Namespace) -> dict[str, Any]:
+def _speeds(case: Case, args: argparse.Namespace, n_sets: int) -> dict[str, Any]:
     """Every method in a process of its own: the idle threads of one library spin, and would slow the next down."""
     n_texts = {name: args.slow_texts if one_by_one else args.texts for name, one_by_one in methods_here().items()}
     rounds: dict[str, list[float]] = {name: [] for name in n_texts}
@@ -125,10 +125,10 @@ def _speeds(case: Case, args: argparse.Namespace) -> dict[str, Any]:
         ask = {name: stack.enter_context(timed_process(name, case.folder, case.export)) for name in n_texts}
         for number in range(args.rounds + 1):
             draw = random.Random(number)
-            sets = [draw.sample(case.pool, args.texts) for _ in range(_SETS)]
+            sets = [draw.sample(case.pool, args.texts) for _ in range(n_sets)]
             for name, timed in ask.items():
                 if n_texts[name] == args.texts:
-                    rate = _SETS * args.texts / timed(sets)
+                    rate = n_sets * args.texts / timed(sets)
                 elif number < 3:  # two timed rounds are enough for what takes minutes
                     rate = n_texts[name] / timed([sets[0][: n_texts[name]]])
                 else:

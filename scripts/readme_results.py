@@ -32,7 +32,7 @@ DEVELOPMENT = (
 
 
 def main() -> None:
-    parts = ["## Results", "", *_development(), "", *_ablation(), "", *_step()]
+    parts = ["## Results", "", *_development(), "", *_ablation(), "", *_step(), "", *_cusa(), "", *_speed()]
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(START)
     after = rest.split(END)[1]
@@ -71,6 +71,26 @@ def _step() -> list[str]:
     for name, case in result["cases"].items():
         lines.append(f"| {100 * case['share']:.0f} % | {name.split(', ')[1]} | {case['ratio']:.2f} |")
     return lines
+
+
+def _cusa() -> list[str]:
+    text = (RESULTS / "cusa.md").read_text(encoding="utf-8").strip()
+    return [
+        "Where the spans come from (`benchmarks/cusa.py`): raw clues, the offline refiner, a language model.",
+        "",
+        text,
+    ]
+
+
+def _speed() -> list[str]:
+    """The first table; how exact, how close to the limit and how fast end to end stands in the file."""
+    text = (RESULTS / "saliency_throughput.md").read_text(encoding="utf-8")
+    return [
+        "How fast the exact saliency is ([more](benchmarks/results/saliency_throughput.md), "
+        "[bulk files](benchmarks/results/bulk.md)):",
+        "",
+        text.split("\n\nHow far")[0].strip(),
+    ]
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-_RECORDED = ("toxitrace", "torch", "transformers", "lightning", "tokenizers", "onnxruntime", "onnx", "numpy")
+_RECORDED = (
+    "toxitrace",
+    "torch",
+    "transformers",
+    "lightning",
+    "tokenizers",
+    "onnxruntime",
+    "openvino",
+    "onnx",
+    "numpy",
+)
 
 
 def package_versions() -> dict[str, str]:

@@ -80,6 +80,18 @@ def test_standard_input_is_read(
     assert [row["text"] for row in rows(capsys.readouterr().out)] == ["滚"]
 
 
+def test_standard_input_that_looks_like_json_is_not_taken_for_text(
+    export: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = '{"text": "滚"}\n'.encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line)))
+    assert predict("--input", "-", "--model", export) == 2
+    assert "--input-format jsonl" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line)))
+    assert predict("--input", "-", "--input-format", "jsonl", "--model", export) == 0
+    assert [row["text"] for row in rows(capsys.readouterr().out)] == ["滚"]
+
+
 def test_bad_lines_are_reported_kept_and_do_not_stop_the_run(
     export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

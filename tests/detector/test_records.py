@@ -27,7 +27,8 @@ def test_only_line_feeds_end_a_line() -> None:
 def test_bytes_that_are_no_utf8_are_a_bad_line() -> None:
     good, bad = read("txt", "早\n".encode() + b"\xff\xfe\n")
     assert isinstance(good, Record)
-    assert bad == BadLine(2, b"\xff\xfe\n", "no valid UTF-8 at byte 0")
+    assert (bad.line, bad.raw) == (2, b"\xff\xfe\n")
+    assert "no valid UTF-8 at byte 0" in bad.reason
 
 
 @pytest.mark.parametrize(
@@ -132,3 +133,13 @@ def test_a_row_with_more_columns_than_the_header_is_a_bad_line() -> None:
     assert isinstance(good, Record)
     assert isinstance(bad, BadLine)
     assert "3 columns; expected 2" in bad.reason
+
+
+def test_a_utf16_file_stops_at_once_and_says_what_to_do() -> None:
+    with pytest.raises(DataError, match="iconv -f utf-16"):
+        read("txt", "早上好\n".encode("utf-16"))
+
+
+def test_a_number_of_thousands_of_digits_is_a_bad_line_in_plain_words() -> None:
+    rows = read("jsonl", b'{"text": "a"}\n{"text": "a", "id": ' + b"9" * 5000 + b"}\n")
+    assert rows[1].reason == "no usable JSON: a number beyond the limit of digits"

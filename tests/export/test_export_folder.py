@@ -283,8 +283,10 @@ def test_impossible_requests_are_refused(model: Path, exports: dict[str, Path], 
         export_model(model, model / "config.json")
     with pytest.raises(ConfigError, match="expected one of fp32, fp16, int8"):
         export_model(model, tmp_path / "export", "bf16")  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match=r"no model\.safetensors"):
+    with pytest.raises(ModelError, match="is an export already"):
         export_model(exports["fp32"], tmp_path / "export")
+    with pytest.raises(ConfigError, match="holds other files"):
+        export_model(model, exports["fp32"].parent)
     with pytest.raises(ModelError, match=r"toxitrace\.json"):
         export_model(tmp_path, tmp_path / "export")
     assert list(tmp_path.iterdir()) == []

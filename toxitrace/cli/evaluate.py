@@ -42,7 +42,9 @@ def build_parser() -> ArgumentParser:
         help="choose BiCSE parameters (needs gold spans), calibration and threshold (need labels), or one of them",
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the intervals")
-    parser.add_argument("--backend", choices=("auto", "onnx", "torch"), default="auto", help="what runs the model")
+    parser.add_argument(
+        "--backend", choices=("auto", "onnx", "openvino", "torch"), default="auto", help="what runs the model"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads; else all")
     return parser
 

@@ -120,5 +120,5 @@ def _usage() -> str:
         "commands:\n" + "\n".join(lines) + "\n\n"
         "options:\n  --help    show this, or with COMMAND its options\n  --version show the version\n"
         "  --debug   show the traceback of an error\n\n"
-        "Example: toxitrace predict 你真是个笨蛋\n"
+        "Example: toxitrace predict 闭上你的臭嘴\n"
     )

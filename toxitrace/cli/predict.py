@@ -217,7 +217,11 @@ def _open_input(
             "say what it is with --input-format"
         )
     if config.input == STDIN:
-        return _begun(READERS[kind](sys.stdin.buffer, config.text_column), "<stdin>"), lambda: None
+        first_line = sys.stdin.buffer.readline()
+        if first_line.startswith(b"{") and not config.input_format:
+            raise ConfigError("stdin begins like JSON; say --input-format jsonl, or txt to score its lines as they are")
+        lines = itertools.chain([first_line] if first_line else [], sys.stdin.buffer)
+        return _begun(READERS[kind](lines, config.text_column), "<stdin>"), lambda: None
     try:
         file = stack.enter_context(open(config.input, "rb"))  # noqa: SIM115 - ruff misses a stack that is a parameter
     except OSError as error:

@@ -84,6 +84,8 @@ def choose_backend(folder: Path, backend: BackendName = "auto") -> Literal["onnx
     for name, file in files.items():
         if backend in ("auto", name) and (folder / file).is_file():
             return name
+    if backend == "torch" and (folder / MODEL_FILE).is_file():
+        raise ModelError(f"{folder} is an export, which torch does not run; name the model it was made from")
     wanted = " nor ".join(dict.fromkeys(files.values())) if backend == "auto" else files[backend]
     raise ModelError(f"{folder} has no {wanted}; point to a folder that `toxitrace train` or `toxitrace export` wrote")
 

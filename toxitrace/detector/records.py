@@ -5,13 +5,14 @@ Unlike the readers of training data, these stop at nothing: a bad line becomes a
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import IO, Any
+from typing import Any
 
 from toxitrace.errors import DataError
 
@@ -50,7 +51,7 @@ class BadLine:
     reason: str
 
 
-def read_txt(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
+def read_txt(lines: Iterable[bytes], column: str) -> Iterator[Record | BadLine]:
     """One text per line; a blank line is an empty text. ``column`` is not used."""
     for index, raw in enumerate(_without_bom(lines)):
         try:
@@ -59,7 +60,7 @@ def read_txt(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
             yield BadLine(index + 1, raw, _no_utf8(error))
 
 
-def read_jsonl(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
+def read_jsonl(lines: Iterable[bytes], column: str) -> Iterator[Record | BadLine]:
     """One JSON object per line with its text under ``column``; blank lines are skipped.
 
     Raises:
@@ -76,12 +77,15 @@ def read_jsonl(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
         except RecursionError:
             yield BadLine(index + 1, raw, "no usable JSON: nested too deeply")
         except json.JSONDecodeError as error:
-            yield BadLine(index + 1, raw, f"no valid JSON: {error.msg} at column {error.colno}")
+            yield BadLine(index + 1, raw, f"no valid JSON: {error.msg.removesuffix(' at')} at column {error.colno}")
         except (ValueError, DataError) as error:
-            yield BadLine(index + 1, raw, str(error))
+            too_long = "set_int_max_str_digits" in str(error)  # Python's advice, for whoever writes programs
+            yield BadLine(
+                index + 1, raw, "no usable JSON: a number beyond the limit of digits" if too_long else str(error)
+            )
 
 
-def read_csv(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
+def read_csv(lines: Iterable[bytes], column: str) -> Iterator[Record | BadLine]:
     """A CSV file with a header; the text stands under ``column``, the id under ``id`` if there is such a column.
 
     Raises:
@@ -117,15 +121,22 @@ def read_csv(lines: IO[bytes], column: str) -> Iterator[Record | BadLine]:
         line += len(taken)
 
 
-READERS: dict[str, Callable[[IO[bytes], str], Iterator[Record | BadLine]]] = {
+READERS: dict[str, Callable[[Iterable[bytes], str], Iterator[Record | BadLine]]] = {
     "txt": read_txt,
     "jsonl": read_jsonl,
     "csv": read_csv,
 }
 
 
-def _without_bom(lines: IO[bytes]) -> Iterator[bytes]:
+def _without_bom(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines without a mark of UTF-8 at their beginning.
+
+    Raises:
+        DataError: they begin with a mark of UTF-16, whose lines end elsewhere.
+    """
     for index, raw in enumerate(lines):
+        if index == 0 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError("the file is UTF-16; convert it first: iconv -f utf-16 -t utf-8")
         yield raw.removeprefix(_BOM) if index == 0 else raw
 
 
@@ -191,7 +202,7 @@ def _csv_fault(row: list[str], header: list[str], column: str, raw: bytes) -> st
 
 
 def _no_utf8(error: UnicodeDecodeError) -> str:
-    return f"no valid UTF-8 at byte {error.start}"
+    return f"no valid UTF-8 at byte {error.start} (if the file is GBK: iconv -f gb18030 -t utf-8)"
 
 
 def _refuse_constant(name: str) -> Any:

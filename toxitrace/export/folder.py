@@ -14,6 +14,7 @@ import onnx
 
 from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE
 from toxitrace.encoder import Classifier, load_classifier
+from toxitrace.encoder.folder import WEIGHTS_FILE
 from toxitrace.errors import ConfigError, ModelError
 from toxitrace.export.graph import build_graph
 from toxitrace.export.onnx import to_onnx
@@ -68,7 +69,11 @@ def export_model(
         raise ConfigError(f"--output {target} is a file; name a folder")
     if source.resolve() == target.resolve():
         raise ConfigError(f"--output {target} is the model itself; name another folder")
+    if target.is_dir() and any(target.iterdir()) and not (target / SETTINGS_FILE).is_file():
+        raise ConfigError(f"--output {target} holds other files and no export; name a new folder")
     settings = load_settings(source)
+    if (source / MODEL_FILE).is_file() and not (source / WEIGHTS_FILE).is_file():
+        raise ModelError(f"{source} is an export already; name the model folder that `toxitrace train` wrote")
     if not (source / TOKENIZER_FILE).is_file():
         raise ModelError(f"{source} has no {TOKENIZER_FILE}; train the model again, or copy the file there")
     classifier = load_classifier(source)
@@ -79,8 +84,12 @@ def export_model(
     n_weight_bytes = 4 * sum(parameter.numel() for parameter in classifier.parameters())
     if n_weight_bytes > _MAX_WEIGHT_BYTES:
         raise ModelError(f"{source} has {n_weight_bytes >> 20} MiB of weights; one ONNX file holds less than 2 GiB")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-") as name:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part_folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-")
+    except OSError as error:
+        raise ConfigError(f"--output {target} cannot be written: {error.strerror}; name a folder that can") from None
+    with part_folder as name:
         part = Path(name)
         differences = _write_graphs(classifier, settings, precision, part)
         shutil.copyfile(source / TOKENIZER_FILE, part / TOKENIZER_FILE)
