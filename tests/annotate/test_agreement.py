@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from toxitrace.annotate.agreement import compare
+from toxitrace.annotate.agreement import Difference, compare
 from toxitrace.annotate.agreement_tables import figures, marked, top_strings
 from toxitrace.data import Example, SpanAnnotation
 from toxitrace.errors import DataError
@@ -63,6 +63,27 @@ def test_the_most_frequent_evidence_is_counted() -> None:
     found = compare(EXAMPLES, LEFT, RIGHT, n_resamples=5)
     assert found.left_top == (("笨蛋", 2), ("臭嘴", 1))
     assert top_strings(found, ("A", "B"), 1).rows == (("笨蛋", "2", "个笨蛋", "1"),)
+
+
+def test_rows_that_nobody_judged_are_in_no_figure_and_are_counted() -> None:
+    found = compare(EXAMPLES, LEFT, RIGHT, not_judged=({"a"}, {"z", "c"}), n_resamples=5)
+    assert (found.n_left_not_judged, found.n_right_not_judged) == (1, 2)
+    assert (found.n_texts, found.n_left_only, found.n_right_only) == (2, 1, 1)
+    assert found.character_f1.value == pytest.approx(2 * 2 / (4 + 2))
+    assert found.left_top == (("笨蛋", 1), ("臭嘴", 1))
+    assert ("rows not judged, B (left out)", "2", "") in figures(found, ("A", "B")).rows
+
+
+def test_rows_that_nobody_judged_leave_nothing_to_compare() -> None:
+    with pytest.raises(DataError, match="rows that nobody judged: 4 and 0"):
+        compare(EXAMPLES, LEFT, RIGHT, not_judged=(set(LEFT), ()))
+
+
+def test_a_long_text_is_shown_around_what_is_marked() -> None:
+    text = "天" * 999 + "笨蛋" + "地" * 999
+    shown = marked(Difference("a", text, 1, ((999, 1001),), (), 2))
+    assert len(shown.text) < 200
+    assert [shown.text[start:end] for start, end in shown.left] == ["笨蛋"]
 
 
 def test_sources_without_a_common_text_cannot_be_compared() -> None:

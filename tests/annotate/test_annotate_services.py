@@ -1,5 +1,6 @@
 """Whole runs against a service on loopback, through the real SDKs: every row ends, nothing is lost or invented."""
 
+import hashlib
 import json
 import os
 import signal
@@ -27,19 +28,21 @@ from local_service import (
 )
 
 import toxitrace.llm
+from toxitrace.annotate.lock import only_run
+from toxitrace.annotate.running import Run
 from toxitrace.cli.main import main
 from toxitrace.data import read_rationales, read_spans
 
 pytest.importorskip("openai", reason="the llm extra is not installed")
 pytest.importorskip("google.genai", reason="the llm extra is not installed")
 
-PRO = "这句话用侮辱性的词骂人，是在攻击对方。"
+PRO, CON = "这句话用侮辱性的词骂人，是在攻击对方。", "这句话只是朋友之间的玩笑，没有恶意。"
 
 
 def insults(asked: Asked) -> str:
     """What a well-behaved model answers to either prompt."""
     if asked.content.startswith('{"text"') and '"clues"' not in asked.content:
-        return json.dumps({"argument": PRO})
+        return json.dumps({"argument": CON if "NOT toxic" in asked.system else PRO})
     return json.dumps({"spans": [word for word in ("笨蛋", "滚") if word in json.loads(asked.content)["text"]]})
 
 
@@ -94,7 +97,8 @@ def bench(tmp_path: Path, export: Path, service: LocalService) -> Bench:
 def test_rows_stand_in_the_order_of_the_texts_and_say_who_made_them(bench: Bench, llm: str) -> None:
     assert bench.spans(llm=llm) == 0
     expected = {"spans": [[4, 6]], "clues": [[4, 6, 1.0]], "source": "llm", "model": "m", "outcome": "ok"}
-    assert bench.rows == [{"id": f"row-{i}", **expected} for i in range(6)]
+    hashes = [hashlib.sha256(f"你真是个笨蛋{i}".encode()).hexdigest()[:16] for i in range(6)]
+    assert bench.rows == [{"id": f"row-{i}", **expected, "text_sha256": hashes[i]} for i in range(6)]
     assert read_spans(bench.output)["row-3"].spans == ((4, 6),)
 
 
@@ -163,7 +167,9 @@ def test_failed_rows_are_asked_again_by_the_next_run(bench: Bench, capsys: pytes
     bench.service.script(*[status(503)] * 3)
     assert bench.spans("--concurrency", "1") == 1
     assert [row["outcome"] for row in bench.rows] == ["failed"] + ["ok"] * 5
-    assert "1 texts are left: go on with --resume" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "a row failed: " in err
+    assert "1 texts are left: go on with --resume" in err
     assert bench.spans("--resume") == 0
     assert [row["outcome"] for row in bench.rows] == ["ok"] * 6
     assert bench.service.n_requests == 3 + 5 + 1
@@ -181,6 +187,57 @@ def test_the_budget_stops_a_run_and_the_next_one_goes_on(bench: Bench, capsys: p
     assert (meta["llm"]["requests"], meta["n_left"], meta["rows"]["ok"]) == (6, 0, 6)
 
 
+def test_limits_are_totals_over_all_sittings(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.spans("--max-requests", "2", "--concurrency", "1") == 1
+    assert bench.spans("--resume", "--max-requests", "2") == 1
+    assert bench.service.n_requests == 2
+    assert bench.spans("--resume", "--max-requests", "3") == 1
+    assert bench.service.n_requests == 3
+    assert "3 requests, 0 answers from the cache" in capsys.readouterr().err.splitlines()[-2]
+    prices = ["--price-in", "1000", "--price-out", "1000"]
+    assert bench.spans("--resume", "--max-cost", "0.05", *prices) == 1  # 3 x 23 tokens of before are 0.069 USD
+    assert bench.service.n_requests == 3
+
+
+def test_what_a_killed_run_spent_counts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "report", lambda *_: sys.exit(137))
+        assert bench.spans("--max-requests", "2") == 137
+    assert not bench.output.exists()
+    assert bench.spans("--resume", "--max-requests", "3") == 1
+    assert bench.service.n_requests == 3
+    assert len(bench.rows) == 3
+
+
+def test_a_second_run_on_the_same_output_asks_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    with only_run(bench.output):
+        assert bench.spans() == 1
+    assert f"another run is writing to {bench.output}" in capsys.readouterr().err
+    assert bench.service.n_requests == 0
+    assert not bench.output.exists()
+
+
+def test_a_text_that_was_edited_is_asked_about_again(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.spans() == 0
+    write_texts(bench.texts.parent, ["滚，你真是个笨蛋", *[f"你真是个笨蛋{i}" for i in range(1, 6)]])
+    assert bench.spans("--resume") == 0
+    assert "1 texts have changed" in capsys.readouterr().err
+    assert bench.service.n_requests == 7
+    assert bench.rows[0]["spans"] == [[0, 1], [6, 8]]
+
+
+@pytest.mark.parametrize("llm", ["gemini", "openai"])
+def test_an_answer_that_nests_too_deeply_is_kept_and_not_asked_for_again(
+    tmp_path: Path, export: Path, service: LocalService, llm: str
+) -> None:
+    bench = Bench(tmp_path, export, service, ["你真是个笨蛋"])
+    service.answer = lambda asked: '{"spans": ' + "[" * 100_000
+    assert bench.spans(llm=llm) == 0
+    assert (bench.rows[0]["outcome"], service.n_requests) == ("invalid", 2)
+    assert bench.spans("--resume", llm=llm) == 0
+    assert service.n_requests == 2
+
+
 def test_a_wrong_key_ends_the_run_at_once(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.service.script(*[status(401)] * 6)
     assert bench.spans("--concurrency", "1") == 1
@@ -193,7 +250,7 @@ def test_another_model_does_not_go_on_with_the_file(bench: Bench, capsys: pytest
     assert bench.spans() == 0
     before = bench.output.read_bytes()
     assert bench.spans("--resume", llm="openai") == 2
-    assert "another refiner" in capsys.readouterr().err
+    assert "other settings (refiner was" in capsys.readouterr().err
     assert bench.output.read_bytes() == before
 
 
@@ -239,8 +296,9 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path, export
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
         assert process.returncode == 130
-        assert err.endswith("toxitrace: error: interrupted\n")
         assert 0 < len(bench.rows) < 60
+        left = f"interrupted: {60 - len(bench.rows)} texts are left: go on with --resume\n"
+        assert err.endswith(left + "toxitrace: error: interrupted\n")
         service.delay_seconds = 0
         assert bench.spans("--resume", llm="openai") == 0
         assert [row["id"] for row in bench.rows] == [f"row-{i}" for i in range(60)]

@@ -104,8 +104,25 @@ def test_a_loop_goes_on_with_its_own_settings_only(config: LoopConfig, monkeypat
     monkeypatch.setattr("toxitrace.training.train.train", lambda config: pytest.fail("nothing may be trained"))
     Path(config.output).mkdir()
     loop.begin_meta(Path(config.output) / "loop", loop._flat(asdict(config)), resume=False)
-    with pytest.raises(ConfigError, match="another rows"):
+    with pytest.raises(ConfigError, match='rows was "toxic" and is "all"'):
         run_loop(replace(config, rows="all", resume=True), quiet)
+
+
+def test_a_folder_that_holds_a_loop_is_not_trained_over(config: LoopConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toxitrace.training.train.train", lambda config: pytest.fail("nothing may be trained"))
+    folder = Path(config.output)
+    (folder / "warmup").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="which is not complete: --resume true goes on"):
+        run_loop(config, quiet)
+    (folder / "model").mkdir()
+    (folder / "model" / "toxitrace.json").touch()
+    with pytest.raises(ConfigError, match=r"which is complete .*to start over"):
+        run_loop(config, quiet)
+
+
+def test_the_shipped_recipe_needs_no_model_of_an_earlier_run() -> None:
+    recipe = Path(__file__).parents[2] / "configs" / "cusa-loop.yaml"
+    assert yaml.safe_load(recipe.read_text(encoding="utf-8"))["train"]["encoder"]["name"] is None
 
 
 def test_an_annotation_that_ended_early_ends_the_loop(

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from toxitrace.annotate.rationale_rows import llm_rationale_rows, recorded_rationale_rows
 from toxitrace.annotate.rows import RationaleRow, Stopped
 from toxitrace.annotate.second_try import SecondTry
@@ -66,6 +68,29 @@ def test_a_row_takes_the_outcome_that_another_run_may_mend() -> None:
 def test_a_side_that_was_not_asked_leaves_no_row() -> None:
     found = rows(Arguing({("走开", "non-toxic"): BudgetSpent("spent")}))
     assert found["b"] == Stopped("b", "spent")
+
+
+def test_a_row_that_failed_names_nobody_as_its_source() -> None:
+    found = rows(Arguing({("走开", "toxic"): LLMError("busy")}))["b"]
+    assert isinstance(found, RationaleRow)
+    assert (found.outcome, found.source) == ("failed", "none")
+
+
+@pytest.mark.parametrize("other", [PRO, " 这句话用侮辱性的词骂人！是在攻击对方"])
+def test_the_same_argument_for_both_sides_is_none(other: str) -> None:
+    found = rows(Arguing({("走开", "non-toxic"): other}))["b"]
+    assert found == RationaleRow("b", None, None, "none", "arguing", "invalid", "both sides have the same argument")
+
+
+def test_nobody_argues_about_a_blank_text() -> None:
+    client = Arguing()
+    second = SecondTry(client, verify_argument)
+    blank = [Example("z", "\u200b\n", 0), *EXAMPLES, Example("e", " ", 0)]
+    found = list(llm_rationale_rows(blank, lambda requests: ask_all(second, requests), client.model))
+    assert {row.id: row.outcome for row in found if isinstance(row, RationaleRow)} == {
+        "z": "blank", "a": "ok", "b": "ok", "e": "blank"
+    }  # fmt: skip
+    assert client.n_asked == 4
 
 
 def test_recorded_arguments_pass_the_same_checks() -> None:

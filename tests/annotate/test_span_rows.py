@@ -46,6 +46,15 @@ def test_a_usable_answer_is_the_row() -> None:
     assert row == SpanRow("a", ((4, 6),), CLUES, "llm", "scripted-001", "ok", n_dropped=1)
 
 
+def test_nobody_is_asked_about_a_blank_text() -> None:
+    blank = [(Example(id, text, 1), ()) for id, text in (("x", ""), ("y", " \u200b\u3164\n"))]
+    client = Scripted('{"spans": []}')
+    found = {row.id: row for row in rows(client, [*blank, *CLUED])}
+    assert found["x"] == SpanRow("x", (), (), "none", "scripted", "blank")
+    assert (found["y"].outcome, found["a"].outcome) == ("blank", "ok")  # type: ignore[union-attr]
+    assert len(client.asked) == 1
+
+
 def test_an_empty_answer_is_an_answer() -> None:
     (row,) = rows(Scripted('{"spans": []}'))
     assert (row.spans, row.source, row.outcome) == ((), "llm", "ok")  # type: ignore[union-attr]

@@ -32,6 +32,24 @@ def test_requests_tokens_and_money_are_counted() -> None:
     assert budget.spent == Spending(3, 30, 15, pytest.approx((30 + 150) / 1e6))
 
 
+def test_what_was_spent_before_counts() -> None:
+    client = BudgetedClient(FakeLLM(), budget := Budget(PRICE, max_requests=4, spent=Spending(3, 30, 15, 0.5)))
+    client.complete(ask())
+    assert budget.spent == Spending(4, 40, 20, pytest.approx(0.50006))
+    with pytest.raises(BudgetSpent):
+        client.complete(ask())
+
+
+def test_every_request_is_told_once_it_is_paid() -> None:
+    budget = Budget(PRICE)
+    told: list[int] = []
+    budget.watch(lambda: told.append(budget.spent.requests))
+    client = BudgetedClient(FakeLLM(), budget)
+    for _ in range(2):
+        client.complete(ask())
+    assert told == [1, 2]
+
+
 def test_the_request_after_the_last_is_not_made() -> None:
     inner = FakeLLM()
     client = BudgetedClient(inner, Budget(max_requests=2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,8 @@ class Agreement:
 
     Attributes:
         n_texts: texts both have looked at.
-        n_left_only, n_right_only: texts that one of them alone has.
+        n_left_only, n_right_only: texts that one of them alone has judged.
+        n_left_not_judged, n_right_not_judged: rows on which nobody decided, which are in no other figure.
         left_empty, right_empty: shares of the texts without evidence.
         same_verdict: share of the texts where both find evidence, or both none.
         kappa: the same beyond chance (Cohen), 1 perfect, 0 chance; undefined where both always say the same.
@@ -50,6 +51,8 @@ class Agreement:
     n_texts: int
     n_left_only: int
     n_right_only: int
+    n_left_not_judged: int
+    n_right_not_judged: int
     left_empty: Interval
     right_empty: Interval
     same_verdict: Interval
@@ -75,6 +78,7 @@ def compare(
     left: Mapping[str, SpanAnnotation],
     right: Mapping[str, SpanAnnotation],
     *,
+    not_judged: tuple[Container[str], Container[str]] = ((), ()),
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Agreement:
@@ -83,16 +87,24 @@ def compare(
     Args:
         examples: the annotated texts; others are passed over.
         left, right: spans by id, as ``read_spans`` gives them.
+        not_judged: of either source, ids of rows that nobody decided on, as `read_judged` gives them: left out.
         n_resamples: of the bootstrap over texts.
         seed: of the bootstrap.
 
     Raises:
         DataError: there is no such text, or a span lies outside its text.
     """
+    n_rows = len(left), len(right)
+    left, right = (
+        {id: note for id, note in source.items() if id not in unjudged}
+        for source, unjudged in zip((left, right), not_judged, strict=True)
+    )
+    n_not_judged = n_rows[0] - len(left), n_rows[1] - len(right)
     shared = [example for example in examples if example.id in left and example.id in right]
     if not shared:
+        left_out = f" (rows that nobody judged: {n_not_judged[0]} and {n_not_judged[1]})" if any(n_not_judged) else ""
         raise DataError(
-            f"none of the {len(examples)} texts is annotated in both files; "
+            f"none of the {len(examples)} texts is annotated in both files{left_out}; "
             "compare annotations of the same texts, and name those with --texts"
         )
     left_spans, right_spans = (
@@ -111,6 +123,8 @@ def compare(
         n_texts=len(shared),
         n_left_only=len(left.keys() - right.keys()),
         n_right_only=len(right.keys() - left.keys()),
+        n_left_not_judged=n_not_judged[0],
+        n_right_not_judged=n_not_judged[1],
         left_empty=interval(lambda sums: 1 - sums[0] / sums[3]),
         right_empty=interval(lambda sums: 1 - sums[1] / sums[3]),
         same_verdict=interval(_same_verdict),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from toxitrace.annotate.agreement import Agreement, Difference
+from toxitrace.annotate.excerpt import excerpt
 from toxitrace.evaluation import Interval
 from toxitrace.report.side_by_side import Table, TwoMarkings
 
@@ -18,6 +19,8 @@ def figures(agreement: Agreement, names: tuple[str, str]) -> Table:
         ("texts in both", str(agreement.n_texts), ""),
         (f"texts in {left} alone", str(agreement.n_left_only), ""),
         (f"texts in {right} alone", str(agreement.n_right_only), ""),
+        (f"rows not judged, {left} (left out)", str(agreement.n_left_not_judged), ""),
+        (f"rows not judged, {right} (left out)", str(agreement.n_right_not_judged), ""),
         _percent(f"without evidence, {left}", agreement.left_empty),
         _percent(f"without evidence, {right}", agreement.right_empty),
         _percent("agree on evidence or none", agreement.same_verdict),
@@ -39,9 +42,10 @@ def top_strings(agreement: Agreement, names: tuple[str, str], n: int) -> Table:
 
 
 def marked(difference: Difference) -> TwoMarkings:
-    """A text that the sources mark differently."""
+    """A text that the sources mark differently; of a long one, the marked parts with what stands around them."""
     note = f"{difference.n_chars} characters marked by one alone · {_LABELS[difference.label]}"
-    return TwoMarkings(difference.id, note, difference.text, difference.left, difference.right)
+    text, (left, right) = excerpt(difference.text, difference.left, difference.right)
+    return TwoMarkings(difference.id, note, text, left, right)
 
 
 def _percent(name: str, value: Interval) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +15,12 @@ from toxitrace.llm.protocol import LLMRequest
 
 if TYPE_CHECKING:
     from toxitrace.llm.batch import Outcome
-    from toxitrace.llm.budget import Budget
+    from toxitrace.llm.budget import Budget, Spending
     from toxitrace.llm.cache import CachedClient
     from toxitrace.llm.prices import Price
 
 RECORDED = "recorded:"
+_KINDS = ("gemini", "openai", "recorded", "replay")
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class LLMOptions:
     concurrency: int = 8
     """Requests at the same time."""
     max_cost: float | None = None
-    """Stop before this many US dollars are spent."""
+    """Stop before this many US dollars are spent, those of earlier sittings of the same output included."""
     max_requests: int | None = None
-    """Stop before more requests than this are sent."""
+    """Stop before more requests than this are sent, those of earlier sittings of the same output included."""
     price_in: float | None = None
     """US dollars per million tokens of the questions, if not as listed."""
     price_out: float | None = None
@@ -50,6 +51,14 @@ class LLMOptions:
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ConfigError(f"concurrency is {self.concurrency}; expected 1 or more requests")
+        if self.thinking_tokens is not None and self.thinking_tokens < 0:
+            raise ConfigError(f"--thinking-tokens is {self.thinking_tokens}; expected 0 or more: correct it")
+        if self.llm is not None:
+            kind, _, name = self.llm.partition(":")
+            if kind not in _KINDS or not name.strip():
+                raise ConfigError(
+                    f"--llm is {self.llm!r}; expected gemini:MODEL, openai:MODEL, recorded:FILE or replay:FILE"
+                )
 
     @property
     def recording(self) -> str | None:
@@ -78,13 +87,17 @@ class LLMOptions:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A language model ready to be asked, with cache, retries, budget and a second try for unusable answers."""
+    """A language model ready to be asked, with cache, retries, budget and a second try for unusable answers.
+
+    ``before`` is what `to_dict` said at the end of the sitting before.
+    """
 
     options: LLMOptions
     client: SecondTry
     cached: CachedClient | None
     budget: Budget
     stop: threading.Event
+    before: Mapping[str, Any]
 
     def answers(self, requests: Iterable[tuple[str, LLMRequest]]) -> Iterator[tuple[str, Outcome]]:
         """Outcomes as they come, a few requests at a time."""
@@ -94,12 +107,12 @@ class Session:
         return ask_all(self.client, asked, concurrency=self.options.concurrency, stop=self.stop)
 
     def to_dict(self) -> dict[str, Any]:
-        """What was spent, for the record."""
+        """What was spent in all sittings, for the record."""
         spent = self.budget.spent
         return {
             "requests": spent.requests,
-            "from_cache": self.cached.n_hits if self.cached else 0,
-            "second_tries": self.client.n_second_tries,
+            "from_cache": _amount(self.before, "from_cache") + (self.cached.n_hits if self.cached else 0),
+            "second_tries": _amount(self.before, "second_tries") + self.client.n_second_tries,
             "prompt_tokens": spent.prompt_tokens,
             "output_tokens": spent.output_tokens,
             "cost_usd": round(spent.cost_usd, 6) if self.options.price() else None,
@@ -107,12 +120,15 @@ class Session:
 
 
 @contextmanager
-def session(options: LLMOptions, output: Path, check: Callable[[str, str], object]) -> Iterator[Session]:
+def session(
+    options: LLMOptions, output: Path, check: Callable[[str, str], object], before: Mapping[str, Any]
+) -> Iterator[Session]:
     """Open the language model; Ctrl-C then stops it cleanly, a second one at once.
 
     Args:
         output: file of the run, beside which the cache lies.
         check: of a reply and its text; what it refuses is asked once more.
+        before: what earlier sittings spent, as `Session.to_dict` says it; it counts. Empty for a new run.
 
     Raises:
         ConfigError: no language model is named, or its options are unusable.
@@ -122,19 +138,46 @@ def session(options: LLMOptions, output: Path, check: Callable[[str, str], objec
         raise ConfigError("no language model is named; expected --llm gemini:MODEL, openai:MODEL or recorded:FILE")
     from toxitrace.llm import Budget, CachedClient, open_client, stop_on_interrupt
 
-    budget = Budget(options.price(), max_cost_usd=options.max_cost, max_requests=options.max_requests)
+    cache = options.cache_file(output)
+    if not cache.absolute().parent.is_dir():
+        raise ConfigError(f"--cache {cache} is in a folder that does not exist: make it first, or name another file")
+    budget = Budget(
+        options.price(),
+        max_cost_usd=options.max_cost,
+        max_requests=options.max_requests,
+        spent=_spending(before, options.price()),
+    )
     with stop_on_interrupt() as stop:
         client = open_client(
             options.llm,
             options.llm_url,
-            cache=options.cache_file(output),
+            cache=cache,
             budget=budget,
             stop=stop,
             timeout_seconds=options.timeout_seconds,
         )
         cached = client if isinstance(client, CachedClient) else None  # a replay is not cached
         try:
-            yield Session(options, SecondTry(client, check), cached, budget, stop)
+            yield Session(options, SecondTry(client, check), cached, budget, stop, before)
         finally:
             if cached:
                 cached.close()
+
+
+def _spending(before: Mapping[str, Any], price: Price | None) -> Spending:
+    """What earlier sittings spent; at today's price where theirs was not known."""
+    from toxitrace.llm import Spending
+
+    requests, prompt_tokens, output_tokens = (
+        int(_amount(before, name)) for name in ("requests", "prompt_tokens", "output_tokens")
+    )
+    cost_usd = _amount(before, "cost_usd")
+    if before.get("cost_usd") is None and price is not None:
+        cost_usd = price.cost_usd(prompt_tokens, output_tokens)
+    return Spending(requests, prompt_tokens, output_tokens, cost_usd)
+
+
+def _amount(before: Mapping[str, Any], name: str) -> Any:
+    """A number of the record; 0 where it has none."""
+    value = before.get(name)
+    return value if isinstance(value, (int, float)) else 0

@@ -10,6 +10,7 @@ from toxitrace.annotate.asking import LLMOptions
 from toxitrace.annotate.clues import Clued
 from toxitrace.annotate.prompts import rationale_request, span_request
 from toxitrace.annotate.rationale_rows import SIDES
+from toxitrace.annotate.rows import is_blank
 from toxitrace.data.records import Example
 from toxitrace.errors import LLMError
 from toxitrace.llm.protocol import LLMReply, LLMRequest
@@ -23,12 +24,13 @@ _TYPICAL_ANSWER_TOKENS, _TYPICAL_THINKING_TOKENS = 100, 600
 
 def span_requests(clued: Iterable[Clued]) -> Iterator[LLMRequest]:
     """The first question about every text."""
-    return (span_request(example.text, example.label, clues) for example, clues in clued)
+    return (span_request(example.text, example.label, clues) for example, clues in clued if not is_blank(example.text))
 
 
 def rationale_requests(examples: Iterable[Example]) -> Iterator[LLMRequest]:
     """The first two questions about every text."""
-    return (rationale_request(example.text, side) for example in examples for side in SIDES)
+    readable = (example for example in examples if not is_blank(example.text))
+    return (rationale_request(example.text, side) for example in readable for side in SIDES)
 
 
 def estimate_run(requests: Iterable[LLMRequest], options: LLMOptions, output: Path) -> Estimate:

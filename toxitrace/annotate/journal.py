@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,22 +28,33 @@ class Journal:
         order: ids of the texts in the order in which their rows are to stand.
         resume: go on with what an earlier run left, instead of starting again.
         rejects: whether rows that are not usable go to ``OUTPUT.rejected`` instead of among the others.
+        hashes: ``text_hash`` of the texts by id, noted in every row; a row of another text is as if it were not there.
 
     Attributes:
         done: ids that need no more work; a row whose outcome is ``failed`` is not done.
         outcomes: number of rows by outcome.
+        stale: ids whose row was written for another text.
 
     Raises:
-        DataError: what was left is no output of this command, or belongs to other texts.
+        DataError: what was left is no output of this command, or belongs to other texts; nothing is changed then.
     """
 
     def __init__(
-        self, output: str | os.PathLike[str], order: Sequence[str], *, resume: bool, rejects: bool = False
+        self,
+        output: str | os.PathLike[str],
+        order: Sequence[str],
+        *,
+        resume: bool,
+        rejects: bool = False,
+        hashes: Mapping[str, str] | None = None,
     ) -> None:
         self.output = Path(output)
         self.order = order
         self.rejected = beside(self.output, "rejected") if rejects else None
         self.done: set[str] = set()
+        self.stale: set[str] = set()
+        self._hashes = hashes or {}
+        self._known = set(order)
         self._outcome: dict[str, str] = {}
         self._places: dict[str, tuple[int, int]] = {}  # id -> start and length of its line
         path = beside(self.output, "journal")
@@ -52,13 +63,11 @@ class Journal:
         elif not path.exists():
             self._seed(path)
         self._file = open(path, "a+b")  # noqa: SIM115 - open as long as this object
-        self._read()
-        stray = sorted(self._places.keys() - set(order))
-        if stray:
-            raise DataError(
-                f"{self.output} has {len(stray)} rows of other texts (first id {stray[0]!r}); "
-                "name the texts it was begun with, or leave --resume out to start again"
-            )
+        try:
+            self._read()
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Journal:
         return self
@@ -75,20 +84,25 @@ class Journal:
 
     def add(self, row: dict[str, Any]) -> None:
         """Write a row so that it survives the end of this process."""
+        if row["id"] in self._hashes:
+            row = row | {"text_sha256": self._hashes[row["id"]]}
         line = json_line(row).encode()
         start = self._file.seek(0, os.SEEK_END)
         self._file.write(line)
         self._file.flush()
         self._note(row, start, len(line))
 
-    def finish(self) -> None:
-        """Write the output, usable rows in the order of the texts, and remove the journal."""
+    def publish(self) -> None:
+        """Write the output, usable rows in the order of the texts."""
         ids = [id for id in self.order if id in self._places]
         if self.rejected:
             refused = [id for id in ids if self._outcome[id] != "ok"]
             self._write(refused, self.rejected) if refused else self.rejected.unlink(missing_ok=True)
             ids = [id for id in ids if self._outcome[id] == "ok"]
         self._write(ids, self.output)
+
+    def finish(self) -> None:
+        """Remove the journal; the output must have been published."""
         self._file.close()
         beside(self.output, "journal").unlink()
 
@@ -102,13 +116,16 @@ class Journal:
         os.replace(part, path)
 
     def _seed(self, path: Path) -> None:
-        """Begin with the rows of a finished or stopped run."""
+        """Begin with the rows of a finished or stopped run, once it is sure that they are rows."""
+        sources = [source for source in (self.output, self.rejected) if source and source.exists()]
+        for source in sources:
+            with open(source, "rb") as file:
+                self._refuse_strays(self._parsed(line, source, number)["id"] for number, line in enumerate(file, 1))
         part = beside(path, "part")
         with open(part, "wb") as sink:
-            for source in (self.output, self.rejected):
-                if source and source.exists():
-                    with open(source, "rb") as file:
-                        shutil.copyfileobj(file, sink)
+            for source in sources:
+                with open(source, "rb") as file:
+                    shutil.copyfileobj(file, sink)
         os.replace(part, path)
 
     def _read(self) -> None:
@@ -117,19 +134,41 @@ class Journal:
         for number, line in enumerate(self._file, start=1):
             if not line.endswith(b"\n"):
                 break  # torn off by the end of the process
-            try:
-                row = json.loads(line)
-                self._note(row, position, len(line))
-            except (ValueError, KeyError, TypeError):
-                raise DataError(
-                    f"{self.output}: line {number} of what an earlier run left is no row of toxitrace annotate; "
-                    "leave --resume out to start again"
-                ) from None
+            self._note(self._parsed(line, beside(self.output, "journal"), number), position, len(line))
             position += len(line)
+        self._refuse_strays([*self._places, *self.stale])
         self._file.truncate(position)
+
+    def _parsed(self, line: bytes, path: Path, number: int) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+            if line.endswith(b"\n") and isinstance(row["id"], str) and isinstance(row["outcome"], str):
+                return dict(row)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        raise DataError(
+            f"{path}: line {number} is no whole row of toxitrace annotate: put the file back as it was, or leave "
+            "--resume out to start again"
+        )
+
+    def _refuse_strays(self, ids: Iterable[str]) -> None:
+        stray = sorted(set(ids) - self._known)
+        if stray:
+            raise DataError(
+                f"{self.output} has {len(stray)} rows of other texts (first id {stray[0]!r}); "
+                "name the texts it was begun with, or leave --resume out to start again"
+            )
 
     def _note(self, row: dict[str, Any], start: int, length: int) -> None:
         id, outcome = row["id"], row["outcome"]
+        # rows of before there were hashes are believed
+        if row.get("text_sha256") and row["text_sha256"] != self._hashes.get(id, row["text_sha256"]):
+            self.stale.add(id)
+            self._places.pop(id, None)
+            self._outcome.pop(id, None)
+            self.done.discard(id)
+            return
+        self.stale.discard(id)
         self._places[id] = start, length
         self._outcome[id] = outcome
         (self.done.discard if outcome == "failed" else self.done.add)(id)
@@ -144,14 +183,24 @@ def begin_meta(output: Path, settings: dict[str, Any], *, resume: bool) -> None:
     """Note what a run is made with in ``OUTPUT.meta.json``; a run that goes on must be made with the same.
 
     Raises:
-        ConfigError: the run to be resumed had other settings.
+        ConfigError: the run to be resumed had other settings, or there is an output that no run of ours has made.
     """
-    content = read_meta(output) if resume else {}
+    content = read_meta(output)
+    if output.exists() and "settings" not in content and not beside(output, "journal").exists():
+        raise ConfigError(
+            f"{output} exists, and no run of toxitrace annotate has made it (there is no {output.name}.meta.json "
+            "beside it that says so): name another --output, or move the file away"
+        )
+    content = content if resume else {}
     noted = content.get("settings", {})
-    changed = [key for key in settings if noted and noted.get(key) != settings[key]]
+    changed = [
+        f"{key} was {json.dumps(noted.get(key), ensure_ascii=False)} and is {json.dumps(value, ensure_ascii=False)}"
+        for key, value in settings.items()
+        if noted and noted.get(key) != value
+    ]
     if changed:
         raise ConfigError(
-            f"{output} was begun with another {', '.join(changed)}; go on with what it was begun with "
+            f"{output} was begun with other settings ({'; '.join(changed)}); go on with those it was begun with "
             "or leave --resume out to start again (answers in the cache are not asked for twice)"
         )
     write_meta(output, content | {"settings": settings})

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from toxitrace.annotate.journal import begin_meta
+from toxitrace.annotate.lock import only_run
 from toxitrace.annotate.loop_config import LoopConfig
 from toxitrace.annotate.running import RunReport
 from toxitrace.annotate.runs import annotate_rationales, annotate_spans
 from toxitrace.config import LossConfig, Paths, TrainConfig
-from toxitrace.errors import LLMError
+from toxitrace.errors import ConfigError, LLMError
 
 # what may change between two sittings: it shapes no result
 _MAY_CHANGE = ("output", "resume", "device", "concurrency", "max_cost", "max_requests", "timeout_seconds", "cache",
@@ -29,17 +30,29 @@ def run_loop(config: LoopConfig, say: Callable[[str], None]) -> Path:
         Folder of the trained model.
 
     Raises:
-        ConfigError: the loop to be resumed had other settings.
+        ConfigError: the loop to be resumed had other settings, or there is a loop that is not to be resumed.
+        DataError: another loop is at work in this folder.
         LLMError: the annotation ended early; what is there is kept.
     """
-    from toxitrace.training.train import train
-
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
-    begin_meta(folder / "loop", _flat(asdict(config)), resume=config.resume)
+    with only_run(folder / "loop"):
+        return _run_stages(config, folder, say)
+
+
+def _run_stages(config: LoopConfig, folder: Path, say: Callable[[str], None]) -> Path:
+    from toxitrace.training.train import train
+
     spans, rationales, warmup, model = (
         folder / name for name in ("spans.jsonl", "rationales.jsonl", "warmup", "model")
     )
+    if not config.resume and any(path.exists() for path in (spans, rationales, warmup, model)):
+        raise ConfigError(
+            f"{folder} holds a loop already{_state(model)}: --resume true goes on with what is left of it; "
+            "to start over, name another --output, or remove warmup, model, spans.jsonl and rationales.jsonl from it "
+            "(llm-cache.sqlite keeps the answers)"
+        )
+    begin_meta(folder / "loop", _flat(asdict(config)), resume=config.resume)
 
     say(f"1/3 warm-up, cross-entropy alone: {warmup}")
     train(warmup_config(config, warmup))
@@ -68,6 +81,14 @@ def run_loop(config: LoopConfig, say: Callable[[str], None]) -> Path:
     say(f"3/3 joint training: {model}")
     train(joint_config(config, warmup, spans, rationales, model))
     return model
+
+
+def _state(model: Path) -> str:
+    from toxitrace.settings import SETTINGS_FILE
+    from toxitrace.training.train import UNFINISHED
+
+    complete = (model / SETTINGS_FILE).is_file() and not (model / "logs" / UNFINISHED).exists()
+    return f", which is complete (model in {model})" if complete else ", which is not complete"
 
 
 def warmup_config(config: LoopConfig, output: Path) -> TrainConfig:
@@ -111,8 +132,11 @@ def _limited(config: LoopConfig) -> set[str] | None:
 
 def _finished(report: RunReport, say: Callable[[str], None]) -> None:
     """Go on only with a complete annotation; rows that failed for good have their clues and are counted."""
-    say(", ".join(f"{n} {name}" for name, n in report.rows.items()))
+    say(", ".join(f"{n} {name}" for name, n in report.rows.items()) or "no rows")
+    for remark in report.remarks:
+        say(remark)
     if report.interrupted:
+        say(f"interrupted: {report.n_left} texts are left; go on with --resume true")
         raise KeyboardInterrupt
     if report.reason:
         raise LLMError(f"{report.output} is not complete ({report.reason}); go on with --resume true")

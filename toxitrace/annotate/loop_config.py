@@ -28,7 +28,7 @@ class LoopConfig:
     rationales: LLMOptions = field(default_factory=LLMOptions)
     """Who writes the rationales of the training texts; without ``llm`` nobody, and train.data.rationales are used."""
     resume: bool = False
-    """Go on with the stage that was under way; finished stages are kept."""
+    """Go on with the stage that was under way; finished stages are kept. Without it, a loop's folder is refused."""
 
     def __post_init__(self) -> None:
         if len(self.train.seeds) != 1:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from toxitrace.annotate.clues import Clue
 from toxitrace.data.offsets import Offsets
+from toxitrace.text import is_invisible
 
-Source = Literal["llm", "recorded", "offline", "clues"]
-Outcome = Literal["ok", "invalid", "blocked", "failed", "missing"]
+Source = Literal["llm", "recorded", "offline", "clues", "none"]
+Outcome = Literal["ok", "invalid", "blocked", "failed", "missing", "blank"]
 """How it ended: ``ok``; ``invalid`` = two unusable answers; ``blocked`` = refused by the service's safety filter;
-``failed`` = no answer (asked again by --resume); ``missing`` = the recorded annotations lack this id."""
+``failed`` = no answer (asked again by --resume); ``missing`` = the recorded annotations lack this id;
+``blank`` = nothing to read in the text, so nobody was asked."""
 
 
 class Stopped(NamedTuple):
@@ -31,7 +34,7 @@ class SpanRow:
         spans: evidence as half-open offsets in code points, disjoint; () = looked at, none found.
         clues: what the detector offered.
         source: who decided on ``spans``: a language model, recorded annotations, the offline refiner (a substitute
-            for a language model), or ``clues`` = nobody, the clues stand in.
+            for a language model), ``clues`` = nobody, the clues stand in, or ``none`` = nobody, a blank text.
         model: which language model, recording or refiner was asked.
         outcome: how the question ended.
         n_dropped: strings of the reply that do not stand in the text.
@@ -69,7 +72,10 @@ class SpanRow:
 
 @dataclass(frozen=True, slots=True)
 class RationaleRow:
-    """Both arguments about one text; None for one that could not be had, and then ``outcome`` is not ``ok``."""
+    """Both arguments about one text; None for one that could not be had, and then ``outcome`` is not ``ok``.
+
+    ``source`` is ``none`` unless both are usable.
+    """
 
     id: str
     toxic: str | None
@@ -93,6 +99,20 @@ def json_line(row: dict[str, Any]) -> str:
     except UnicodeEncodeError:
         line = json.dumps(row, allow_nan=False)
     return line + "\n"
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to read: no character, or only white space and such as draw nothing.
+
+    >>> is_blank(" \\u200b\\n"), is_blank("！")
+    (True, False)
+    """
+    return all(char.isspace() or is_invisible(char) for char in text)
+
+
+def text_hash(text: str) -> str:
+    """The first 16 hexadecimal digits of a text's SHA-256: tells whether a row still belongs to its text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _present(**values: Any) -> dict[str, Any]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from toxitrace.annotate.asking import LLMOptions, session
+from toxitrace.annotate.asking import LLMOptions, Session, session
 from toxitrace.annotate.clues import Clued, Which, find_clues
 from toxitrace.annotate.journal import Journal, begin_meta
+from toxitrace.annotate.lock import only_run
 from toxitrace.annotate.offline import MODEL, mine_lexicon
 from toxitrace.annotate.prompts import ARCL_VERSIONS, CUSA_VERSION
 from toxitrace.annotate.rationale_rows import llm_rationale_rows, recorded_rationale_rows
-from toxitrace.annotate.rows import RationaleRow, SpanRow, Stopped
-from toxitrace.annotate.running import Run, RunReport
+from toxitrace.annotate.rows import RationaleRow, SpanRow, Stopped, text_hash
+from toxitrace.annotate.running import Run, RunReport, spent_before
 from toxitrace.annotate.span_rows import llm_span_rows, offline_span_rows, recorded_span_rows
 from toxitrace.annotate.verify import verify_argument, verify_spans
 from toxitrace.data import Example, read_examples, read_rationales, read_spans
@@ -47,7 +48,7 @@ def annotate_spans(
         resume: go on with what an earlier run left; rows that failed are asked again.
 
     Raises:
-        ConfigError, DataError, ModelError: before anything is asked.
+        ConfigError, DataError, ModelError: before anything is asked; another run on the same output is one.
     """
     _require_refiner(options, refiner)
     files = list(texts)
@@ -68,11 +69,13 @@ def annotate_spans(
     chosen = [example.id for example in examples if which != "toxic" or example.label != 0]
     run = Run(output, files, settings, chosen)
     notes = read_spans(options.recording) if options.recording else {}
+    if options.recording and chosen and notes.keys().isdisjoint(chosen):
+        raise DataError(f"{options.recording}: none of its {len(notes)} ids is among the texts: name its texts")
     lexicon = mine_lexicon(everything) if refiner == "offline" else {}
     with contextlib.ExitStack() as stack:
-        asked = stack.enter_context(session(options, output, verify_spans)) if by_llm else None
-        begin_meta(output, settings, resume=resume)
-        journal = stack.enter_context(Journal(output, [example.id for example in examples], resume=resume))
+        asked, journal = _begun(
+            stack, run, output, settings, examples, options if by_llm else None, verify_spans, resume=resume
+        )
         clued: Iterator[Clued] = iter(())
         if not journal.done.issuperset(chosen):  # loading a model takes its time
             clued = run.until_stopped(find_clues(load(folder), examples, which, journal.done))
@@ -82,7 +85,10 @@ def annotate_spans(
             rows = recorded_span_rows(clued, notes, options.recording)
         else:
             rows = offline_span_rows(clued, lexicon)
-        run.take(rows, journal)
+        run.take(rows, journal, asked)
+        if n_missing := journal.outcomes["missing"]:
+            n_rows = journal.outcomes.total()
+            run.remarks.append(f"{n_missing} of {n_rows} texts are not in the recording: their clues stand in")
         return run.report(journal, asked)
 
 
@@ -105,7 +111,7 @@ def annotate_rationales(
         resume: go on with what an earlier run left; rows that failed are asked again.
 
     Raises:
-        ConfigError, DataError: before anything is asked.
+        ConfigError, DataError: before anything is asked; another run on the same output is one.
     """
     _require_refiner(options, "llm")
     files = list(texts)
@@ -117,23 +123,55 @@ def annotate_rationales(
         "thinking_tokens": options.thinking_tokens,
     }
     notes = read_rationales(options.recording) if options.recording else {}
+    n_texts = len(examples)
     if options.recording:
         examples = [example for example in examples if example.id in notes]
         if not examples:
             raise DataError(f"{options.recording}: none of its {len(notes)} ids is among the texts: name its texts")
     ids = [example.id for example in examples]
     run = Run(output, files, settings, ids)
+    if len(ids) < n_texts:
+        run.remarks.append(f"{n_texts - len(ids)} of {n_texts} texts are not in the recording: they are left out")
     with contextlib.ExitStack() as stack:
-        asked = None if options.recording else stack.enter_context(session(options, output, verify_argument))
-        begin_meta(output, settings, resume=resume)
-        journal = stack.enter_context(Journal(output, ids, resume=resume, rejects=True))
+        service = None if options.recording else options
+        asked, journal = _begun(
+            stack, run, output, settings, examples, service, verify_argument, resume=resume, rejects=True
+        )
         todo = run.until_stopped(example for example in examples if example.id not in journal.done)
         if asked:
             rows: Iterable[RationaleRow | Stopped] = llm_rationale_rows(todo, asked.answers, asked.client.model)
         else:
             rows = recorded_rationale_rows(todo, notes, options.recording or "")
-        run.take(rows, journal)
+        run.take(rows, journal, asked)
         return run.report(journal, asked)
+
+
+def _begun(
+    stack: contextlib.ExitStack,
+    run: Run,
+    output: Path,
+    settings: dict[str, Any],
+    examples: list[Example],
+    options: LLMOptions | None,
+    check: Callable[[str, str], object],
+    *,
+    resume: bool,
+    rejects: bool = False,
+) -> tuple[Session | None, Journal]:
+    """Lock, service, settings and journal, in this order: whatever is wrong shows before anything is written."""
+    stack.enter_context(only_run(output))
+    before = spent_before(output, resume=resume)
+    asked = stack.enter_context(session(options, output, check, before)) if options else None
+    begin_meta(output, settings, resume=resume)
+    hashes = {example.id: text_hash(example.text) for example in examples}
+    journal = stack.enter_context(Journal(output, list(hashes), resume=resume, rejects=rejects, hashes=hashes))
+    if journal.stale:
+        run.remarks.append(
+            f"{len(journal.stale)} texts have changed since their rows were written: those rows are made anew"
+        )
+    if asked:
+        run.keep_spending(asked)
+    return asked, journal
 
 
 def clued_examples(texts: Iterable[str], model: str | None, which: Which) -> Iterator[Clued]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from toxitrace.annotate.clues import Clue, Clued
 from toxitrace.annotate.offline import MODEL, Lexicon, refine
 from toxitrace.annotate.prompts import span_request
-from toxitrace.annotate.rows import Source, SpanRow, Stopped
+from toxitrace.annotate.rows import Source, SpanRow, Stopped, is_blank
 from toxitrace.annotate.second_try import CUT_OFF
 from toxitrace.annotate.verify import InvalidReplyError, verify_spans
 from toxitrace.data.annotations import SpanAnnotation
@@ -25,15 +25,19 @@ Answers = Callable[[Iterable[tuple[str, LLMRequest]]], Iterable[tuple[str, "Outc
 
 
 def llm_span_rows(clued: Iterable[Clued], answers: Answers, model: str) -> Iterator[SpanRow | Stopped]:
-    """Ask a language model about every text; rows come as the answers do.
+    """Ask a language model about every text that can be read; rows come as the answers do.
 
     Args:
         model: name of the model for rows that got no reply.
     """
     waiting: dict[str, Clued] = {}
+    blank: list[SpanRow] = []
 
     def requests() -> Iterator[tuple[str, LLMRequest]]:
         for example, clues in clued:
+            if is_blank(example.text):
+                blank.append(SpanRow(example.id, (), (), "none", model, "blank"))
+                continue
             waiting[example.id] = example, clues
             yield example.id, span_request(example.text, example.label, clues)
 
@@ -49,6 +53,9 @@ def llm_span_rows(clued: Iterable[Clued], answers: Answers, model: str) -> Itera
             yield SpanRow.fallback(id, clues, outcome.reply.model, "invalid", CUT_OFF)
         else:
             yield _from_reply(example, clues, outcome.reply.text, "llm", outcome.reply.model, clues)
+        while blank:
+            yield blank.pop()
+    yield from blank  # those after the last question
 
 
 def recorded_span_rows(clued: Iterable[Clued], notes: Mapping[str, SpanAnnotation], name: str) -> Iterator[SpanRow]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import difflib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +25,33 @@ _LLM_HELP = (
 )
 
 
+class _Parser(ArgumentParser):
+    """Knows which task's help to name, and the flag that was probably meant."""
+
+    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
+        try:
+            return super().parse_args(args, *more, **options)
+        except argparse.ArgumentError as error:
+            words = [str(word) for word in (sys.argv[2:] if args is None else args)]
+            raise ConfigError(f"{error}; {_advice(words)}") from None
+
+
+def _advice(words: list[str]) -> str:
+    if not words or words[0] not in _TASKS:
+        return "see toxitrace annotate --help"
+    see = f"see toxitrace annotate {words[0]} --help"
+    known = [flag for flag in _TASKS[words[0]][0]()._option_string_actions if flag.startswith("--")]
+    for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
+        if flag not in known:
+            ends_alike = [other for other in known if other.endswith(f".{flag[2:]}")]
+            close = ends_alike or difflib.get_close_matches(flag, known, n=1)
+            return f"did you mean {close[0]}? {see}" if close else see
+    return see
+
+
 def build_parser() -> ArgumentParser:
     """The command's options."""
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="toxitrace annotate",
         description="Weak spans and rationales for training texts. Texts are sent to the language model that --llm "
         "names; nothing is asked or paid twice, a run that was stopped goes on with --resume.",
@@ -98,7 +124,11 @@ def _spans(config: Any) -> int:
         which=config.rows,
         resume=config.resume,
     )
-    return _end(report)
+    nothing = {
+        "toxic": "no text is labelled toxic, and none without a label is flagged",
+        "flagged": "no text is labelled toxic or flagged",
+    }.get(config.rows, "no text is there")
+    return _end(report, f"{nothing} by {config.model or 'the default model'}: nothing to annotate")
 
 
 def _rationales(config: Any) -> int:
@@ -137,8 +167,8 @@ def _add_llm_flags(parser: ArgumentParser) -> None:
     add("--llm", "KIND:NAME", _LLM_HELP)
     add("--llm-url", "URL", "another server, e.g. http://localhost:8000/v1")
     add("--concurrency", "N", "requests at the same time", type=int, default=8)
-    add("--max-cost", "USD", "stop before more is spent", type=float)
-    add("--max-requests", "N", "stop before more are sent", type=int)
+    add("--max-cost", "USD", "stop before more is spent, earlier sittings of the same output included", type=float)
+    add("--max-requests", "N", "stop before more are sent, earlier sittings of the same output included", type=int)
     add("--price-in", "USD", "per million tokens of the questions, if not as listed", type=float)
     add("--price-out", "USD", "per million tokens of the answers", type=float)
     add("--thinking-tokens", "N", "most tokens of thinking per question; else as the service likes", type=int)
@@ -188,16 +218,20 @@ def _show(estimate: Estimate, options: LLMOptions) -> int:
     return 0
 
 
-def _end(report: RunReport) -> int:
+def _end(report: RunReport, nothing: str = "nothing to annotate") -> int:
     """Say how it went; incomplete files make the exit code 1."""
+    if not report.rows and report.complete:
+        sys.stderr.write(f"{nothing}\n")
     sys.stderr.write(f"{report.output}: {', '.join(f'{n} {name}' for name, n in report.rows.items()) or 'no rows'}\n")
     if report.llm:
         cost = "cost unknown" if report.llm["cost_usd"] is None else f"about {report.llm['cost_usd']:.4f} USD"
         sys.stderr.write(
             f"{report.llm['requests']} requests, {report.llm['from_cache']} answers from the cache, "
-            f"{report.llm['second_tries']} second tries, {cost}\n"
+            f"{report.llm['second_tries']} second tries, {cost} (all sittings together)\n"
         )
+    sys.stderr.writelines(f"{remark}\n" for remark in report.remarks)
     if report.interrupted:
+        sys.stderr.write(f"interrupted: {report.n_left} texts are left: go on with --resume\n")
         raise KeyboardInterrupt
     if not report.complete:
         reason = f"ended early: {report.reason}" if report.reason else "some rows failed"

@@ -17,7 +17,8 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="toxitrace annotate compare",
         description="How two span files agree: characters, evidence or none, most frequent evidence, and the texts "
-        "that differ most. Texts are offensive: few are shown.",
+        "that differ most. Rows that nobody judged, where the clues stand in, are left out and counted. Texts are "
+        "offensive: few are shown.",
     )
     parser.add_argument("left", metavar="A.jsonl", help="spans, or builtin:NAME")
     parser.add_argument("right", metavar="B.jsonl", help="spans, or builtin:NAME")
@@ -40,15 +41,21 @@ def run(config: Any) -> int:
             raise ConfigError(f"--{flag} {config[flag]}: its folder does not exist; make it first")
     from toxitrace.annotate.agreement import compare
     from toxitrace.annotate.agreement_tables import figures, marked, top_strings
+    from toxitrace.annotate.judged import read_judged
     from toxitrace.annotate.runs import read_all
-    from toxitrace.data import read_spans
     from toxitrace.report.side_by_side import side_by_side_page
     from toxitrace.report.terminal import marked_text, table
     from toxitrace.types import Span
 
     names: tuple[str, str] = tuple(config.names or (Path(config.left).name, Path(config.right).name))
-    left, right = read_spans(config.left), read_spans(config.right)
-    agreement = compare(read_all(config.texts), left, right, n_resamples=config.resamples)
+    (left, left_unjudged), (right, right_unjudged) = read_judged(config.left), read_judged(config.right)
+    agreement = compare(
+        read_all(config.texts),
+        left,
+        right,
+        not_judged=(left_unjudged, right_unjudged),
+        n_resamples=config.resamples,
+    )
     tables = [figures(agreement, names)]
     if config.strings:
         tables.append(top_strings(agreement, names, config.strings))

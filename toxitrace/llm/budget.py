@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from toxitrace.errors import ConfigError, LLMError
@@ -44,13 +45,19 @@ class Budget:
 
     Args:
         price: None where it is not known; then no ``max_cost_usd`` either.
+        spent: by earlier sittings of the same run, which counts as well.
 
     Raises:
         ConfigError: a limit is no amount, or money is limited and the price unknown.
     """
 
     def __init__(
-        self, price: Price | None = None, *, max_cost_usd: float | None = None, max_requests: int | None = None
+        self,
+        price: Price | None = None,
+        *,
+        max_cost_usd: float | None = None,
+        max_requests: int | None = None,
+        spent: Spending | None = None,
     ) -> None:
         if max_cost_usd is not None and not max_cost_usd >= 0:
             raise ConfigError(f"--max-cost is {max_cost_usd}; expected US dollars, 0 or more: correct it")
@@ -64,9 +71,10 @@ class Budget:
         self._price = price or Price(0.0, 0.0)
         self._max_cost_usd = max_cost_usd
         self._max_requests = max_requests
-        self._spent = Spending()
+        self._spent = spent or Spending()
         self._reserved: list[Spending] = []
         self._changed = threading.Condition()
+        self._settled: Callable[[], object] = lambda: None
 
     @property
     def spent(self) -> Spending:
@@ -95,6 +103,11 @@ class Budget:
             self._reserved.remove(reserved)
             self._spent = _sum(self._spent, spent)
             self._changed.notify_all()
+            self._settled()
+
+    def watch(self, settled: Callable[[], object]) -> None:
+        """Have ``settled`` called after every request, one call at a time; it may look at `spent`."""
+        self._settled = settled
 
     def cost_of(self, reply: LLMReply, reserved: Spending) -> Spending:
         """What a reply cost; the whole reserve where the service does not say."""

@@ -87,6 +87,9 @@ class GeminiClient:
             answer = self._client.models.generate_content(
                 model=self.model, contents=request.content, config=_config(request)
             )
+        except RecursionError:
+            # JSON that nests too deeply for the SDK is an answer, though no usable one: another try is no better
+            return LLMReply("", "stop", self.model)
         except APIError as error:
             failure = self._refusal(error, request)
         except httpx2.TransportError as error:

@@ -74,6 +74,9 @@ class OpenAIChatClient:
             if error.code in _BLOCKED_CODES:
                 return LLMReply("", "blocked", self.model)
             failure = self._refusal(error, request)
+        except RecursionError:
+            # JSON that nests too deeply for the SDK is an answer, though no usable one: another try is no better
+            return LLMReply("", "stop", self.model)
         except openai.APIConnectionError as error:
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             failure = lost(self._service, cause, self._timeout_seconds)
