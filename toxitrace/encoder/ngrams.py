@@ -52,7 +52,7 @@ class NgramTable(nn.Module):
         for order, halves in _MULTIPLIERS.items():
             tokens = [_shifted(input_ids, back) for back in range(order)]  # of the n-gram that ends here, last first
             real = torch.stack(tokens).amin(0) >= N_SPECIAL  # (B, T)
-            buckets = [_hashed(tokens, half) % self.buckets for half in halves]
+            buckets = [_hashed(tokens, half, self.buckets) for half in halves]
             ending = torch.cat([functional.embedding(b, self.weight) for b in buckets], dim=-1)  # (B, T, D)
             ending = ending * real[..., None].to(ending.dtype)
             for ahead in range(order):  # every token that the n-gram covers has its vector
@@ -60,12 +60,16 @@ class NgramTable(nn.Module):
         return total
 
 
-def _hashed(tokens: list[Tensor], multipliers: tuple[int, ...]) -> Tensor:
-    """(B, T): one number for each n-gram. Ids below 2^17 and multipliers below 2^28 cannot overflow."""
-    total = tokens[0] * multipliers[0]
+def _hashed(tokens: list[Tensor], multipliers: tuple[int, ...], buckets: int) -> Tensor:
+    """(B, T): the bucket of each n-gram.
+
+    The multipliers are reduced first, which changes no bucket and keeps every number below 2^31: OpenVINO computes
+    64-bit integers in 32 bits without a word.
+    """
+    total = tokens[0] * (multipliers[0] % buckets)
     for token, multiplier in zip(tokens[1:], multipliers[1:], strict=True):
-        total = total + token * multiplier
-    return total
+        total = total + token * (multiplier % buckets)
+    return total % buckets
 
 
 def _shifted(input_ids: Tensor, back: int) -> Tensor:
