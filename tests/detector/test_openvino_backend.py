@@ -9,6 +9,7 @@ from fake_model import FakeBackend, text_tokenizer, write_export
 
 from toxitrace.detector import Detector, loading
 from toxitrace.detector.batching import pad
+from toxitrace.detector.openvino_backend import OpenVINOBackend
 from toxitrace.errors import ConfigError, MissingExtraError, ModelError
 from toxitrace.settings import ModelSettings
 
@@ -70,3 +71,12 @@ def test_without_openvino_the_extra_is_named(tmp_path: Path, monkeypatch: pytest
 def test_the_fake_backend_is_the_reference(detector: Detector) -> None:
     reference = Detector(FakeBackend(), text_tokenizer(), detector.settings)
     assert [row.toxic for row in detector.predict(TEXTS)] == [row.toxic for row in reference.predict(TEXTS)]
+
+
+def test_a_model_that_openvino_computes_otherwise_is_refused(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = OpenVINOBackend.saliency
+    monkeypatch.setattr(
+        OpenVINOBackend, "saliency", lambda self, batch: (wrong(self, batch)[0], wrong(self, batch)[1] / 2)
+    )
+    with pytest.raises(ModelError, match="another model than onnxruntime"):
+        loading.load(export, backend="openvino")

@@ -55,16 +55,17 @@ def load(
     settings = load_settings(folder)
     runner: Backend
     chosen = choose_backend(folder, backend)
+    tokenizer = TextTokenizer.load(folder, settings.fold)
     quantised = settings.notes.get("export", {}).get("precision") == "int8"  # the forward-only graph alone
     if chosen == "onnx":
         runner = OnnxBackend(folder, threads, margins_agree=not quantised)
     elif chosen == "openvino":
         if quantised:
             raise ConfigError(f"{folder} is an int8 export, made for onnxruntime; use --backend onnx, or export fp32")
-        runner = OpenVINOBackend(folder, threads)
+        runner = OpenVINOBackend(folder, tokenizer.vocab_size, threads)
     else:
         runner = load_torch_backend(folder, settings.saliency, threads)
-    return Detector(runner, TextTokenizer.load(folder, settings.fold), settings, threshold)
+    return Detector(runner, tokenizer, settings, threshold)
 
 
 def choose_backend(folder: Path, backend: BackendName = "auto") -> Literal["onnx", "openvino", "torch"]:

@@ -10,29 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxitrace.detector.backend import TokenBatch
-from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE
+from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE, OnnxBackend
 from toxitrace.errors import MissingExtraError, ModelError
+
+# Twice what bf16 costs a trained model; a graph that is computed wrongly is off by far more.
+_TOLERANCE = 0.1
 
 
 class OpenVINOBackend:
     """The graphs of ``toxitrace export``, compiled for this processor.
 
     Saliency differs from onnxruntime's by about a percent of a text's largest where bf16 is used; what that does to
-    spans is measured in ``benchmarks/results/saliency_throughput.md``.
+    spans is measured in ``benchmarks/results/saliency_throughput.md``. OpenVINO also computes some graphs wrongly
+    without a word (2026.4: integers of n-gram hashes beyond 2^24, saliency in fp32), so every model is compared with
+    onnxruntime on random tokens before it is used.
 
     Args:
         folder: the export folder.
+        vocab_size: entries of the tokenizer.
         threads: CPU threads; None takes every core this process may use.
 
     Raises:
         MissingExtraError: openvino is not installed.
-        ModelError: a graph is missing or cannot be compiled.
+        ModelError: a graph is missing or cannot be compiled, or OpenVINO computes something else than onnxruntime.
     """
 
     name = "openvino"
     margins_agree = True
 
-    def __init__(self, folder: str | os.PathLike[str], threads: int | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], vocab_size: int, threads: int | None = None) -> None:
         try:
             import openvino
         except ModuleNotFoundError:
@@ -50,6 +56,7 @@ class OpenVINOBackend:
         self._model = _compiled(core, folder / MODEL_FILE, options)
         forward_only = folder / CLASSIFIER_FILE
         self._classifier = _compiled(core, forward_only, options) if forward_only.is_file() else self._model
+        self._require_agreement(OnnxBackend(folder, threads), vocab_size)
 
     def margins(self, batch: TokenBatch) -> NDArray[np.float32]:
         (margin,) = _run(self._classifier, ("margin",), batch)
@@ -58,6 +65,21 @@ class OpenVINOBackend:
     def saliency(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         margin, saliency = _run(self._model, ("margin", "saliency"), batch)
         return margin, saliency * batch.attention_mask.astype(saliency.dtype)
+
+    def _require_agreement(self, exact: OnnxBackend, vocab_size: int) -> None:
+        lengths = np.array([24, 17, 9, 5])
+        attention_mask = (np.arange(24) < lengths[:, None]).astype(np.int64)  # (4, 24)
+        input_ids = np.random.default_rng(0).integers(min(5, vocab_size - 1), vocab_size, (4, 24)) * attention_mask
+        batch = TokenBatch(input_ids, attention_mask)
+        wanted_margin, wanted = exact.saliency(batch)
+        margin, found = self.saliency(batch)
+        off = max(np.abs(margin - wanted_margin).max(), np.abs(self.margins(batch) - wanted_margin).max())
+        weights = float((np.abs(found - wanted) / wanted.max(axis=1, keepdims=True)).max())
+        if not (off <= _TOLERANCE * max(1.0, float(np.abs(wanted_margin).max())) and weights <= _TOLERANCE):
+            raise ModelError(
+                f"OpenVINO computes another model than onnxruntime here (margins differ by {off:.2g}, saliency by "
+                f"{weights:.2g} of its largest); use --backend onnx"
+            )
 
 
 def _compiled(core: Any, path: Path, options: dict[str, Any]) -> Any:
