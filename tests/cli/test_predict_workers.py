@@ -167,7 +167,7 @@ def test_ctrl_c_ends_every_process_with_one_line(start: Callable[..., Run], mome
     code, messages = run.end()
     assert code == 130
     lines = [line for line in messages.splitlines() if "no valid JSON" not in line]
-    assert lines == ["toxitrace: error: interrupted"]
+    assert lines == ["toxitrace: error: interrupted"], messages
 
 
 @needs_proc

@@ -214,15 +214,25 @@ def _portable(error: Exception) -> ToxitraceError:
 
 @contextlib.contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    if not hasattr(signal, "pthread_sigmask"):
+    """Let SIGINT wait: masked for the processes that inherit it, and noted for this one.
+
+    The mask alone does not do: a library's thread that lacks it takes the signal, and Python interrupts this thread
+    while a new process still waits for its instructions.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
+    came: list[int] = []
     resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and would lift the mask
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _signal_name(number: int) -> str:
