@@ -56,7 +56,12 @@ def _development() -> list[str]:
 
 def _ablation() -> list[str]:
     table = (RESULTS / "ablation.md").read_text(encoding="utf-8").strip()
-    return ["What each part adds (`benchmarks/ablation.py`, small subset of COLD, the same encoder):", "", table]
+    return [
+        "What each part adds (`benchmarks/ablation.py`, small subset of COLD, the same encoder; run before a fault was",
+        "mended that kept dropout off in encoders from a folder):",
+        "",
+        table,
+    ]
 
 
 def _step() -> list[str]:

@@ -302,7 +302,7 @@ class PretrainConfig:
     workers: int = 0
     """Data-loading processes."""
     compile: bool = False
-    """torch.compile the encoder (needs a C++ compiler): about a quarter faster on a CPU after the first minute."""
+    """torch.compile the encoder: needs a C++ compiler and a minute; faster afterwards in trials on a CPU."""
     device: DeviceConfig = field(default_factory=DeviceConfig)
     seed: int = 1
     resume: bool = False

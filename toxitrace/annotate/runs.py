@@ -137,11 +137,11 @@ def annotate_rationales(
         asked, journal = _begun(
             stack, run, output, settings, examples, service, verify_argument, resume=resume, rejects=True
         )
-        todo = run.until_stopped(example for example in examples if example.id not in journal.done)
+        unanswered = run.until_stopped(example for example in examples if example.id not in journal.done)
         if asked:
-            rows: Iterable[RationaleRow | Stopped] = llm_rationale_rows(todo, asked.answers, asked.client.model)
+            rows: Iterable[RationaleRow | Stopped] = llm_rationale_rows(unanswered, asked.answers, asked.client.model)
         else:
-            rows = recorded_rationale_rows(todo, notes, options.recording or "")
+            rows = recorded_rationale_rows(unanswered, notes, options.recording or "")
         run.take(rows, journal, asked)
         return run.report(journal, asked)
 

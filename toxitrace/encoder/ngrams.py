@@ -1,8 +1,9 @@
 """BERT whose word embeddings know character n-grams: a hashed table beside the table of characters.
 
 Words of Chinese are mostly two or three characters. A small encoder that has to put them together from single
-characters spends its layers and its training on that; a table costs memory, next to no time. Hashed n-grams are
-fastText's (Bojanowski et al. 2017), in the input of a transformer see N-Grammer (Roy et al. 2022).
+characters spends its layers and its training on that; a table costs memory instead. What it gives has not been
+measured against the same encoder without it. Hashed n-grams are fastText's (Bojanowski et al. 2017), in the input of a
+transformer see N-Grammer (Roy et al. 2022).
 
 Legend: B batch, T tokens, D hidden, M buckets.
 """
