@@ -18,7 +18,6 @@ from toxitrace.encoder.ngrams import (
     NgramBertConfig,
     NgramBertForSequenceClassification,
     NgramTable,
-    _hashed,
     ngram_tables,
 )
 from toxitrace.encoder.scratch import fresh_masked_lm, scratch_config
@@ -124,17 +123,3 @@ def test_without_buckets_the_configuration_is_plain_berts() -> None:
 def test_an_odd_width_cannot_be_halved() -> None:
     with pytest.raises(ConfigError, match="two halves"):
         ScratchConfig(hidden=15, heads=3, ngram_buckets=97)
-
-
-def test_hashes_stay_within_32_bits_and_are_those_of_whole_numbers() -> None:
-    # OpenVINO multiplies 64-bit integers in 32 bits
-    ids = [7999, 7998, 7997]
-    for multipliers in ((1000003, 39916801), (104395301, 122949823, 141650939)):
-        n = len(multipliers)
-        small = _hashed([torch.tensor(i, dtype=torch.int32) for i in ids[:n]], multipliers, 24571)
-        assert int(small) == sum(i * m for i, m in zip(ids, multipliers, strict=False)) % 24571
-
-
-def test_a_table_too_large_for_32_bit_hashes_is_refused() -> None:
-    with pytest.raises(ConfigError, match="32 bits"):
-        ScratchConfig(vocab_size=30_000, ngram_buckets=30_011)

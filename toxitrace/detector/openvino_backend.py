@@ -22,7 +22,7 @@ class OpenVINOBackend:
 
     Saliency differs from onnxruntime's by about a percent of a text's largest where bf16 is used; what that does to
     spans is measured in ``benchmarks/results/saliency_throughput.md``. OpenVINO also computes some graphs wrongly
-    without a word (2026.4: integers of n-gram hashes beyond 2^24, saliency in fp32), so every model is compared with
+    without a word (2026.4: products of large integers, saliency in fp32), so every model is compared with
     onnxruntime on random tokens before it is used.
 
     Args:

@@ -26,7 +26,7 @@ from transformers import (
 N_SPECIAL = 5
 # order -> multipliers of its tokens, last token first, one row for either half of the vector; primes. Two halves with
 # hashes of their own: two n-grams that share a bucket in one half hardly ever share one in the other.
-_MULTIPLIERS: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
+MULTIPLIERS: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     2: ((1000003, 39916801), (15485863, 32452843)),
     3: ((49979687, 67867967, 86028121), (104395301, 122949823, 141650939)),
 }
@@ -50,27 +50,27 @@ class NgramTable(nn.Module):
     def forward(self, input_ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, D)."""
         total = torch.zeros((), dtype=self.weight.dtype, device=input_ids.device)
-        for order, halves in _MULTIPLIERS.items():
+        for order, halves in MULTIPLIERS.items():
             tokens = [_shifted(input_ids, back) for back in range(order)]  # of the n-gram that ends here, last first
             real = torch.stack(tokens).amin(0) >= N_SPECIAL  # (B, T)
-            buckets = [_hashed(tokens, half, self.buckets) for half in halves]
+            buckets = [sum_of(self.terms(tokens, half)) % self.buckets for half in halves]
             ending = torch.cat([functional.embedding(b, self.weight) for b in buckets], dim=-1)  # (B, T, D)
             ending = ending * real[..., None].to(ending.dtype)
             for ahead in range(order):  # every token that the n-gram covers has its vector
                 total = total + _pulled(ending, ahead)
         return total
 
+    def terms(self, tokens: list[Tensor], multipliers: tuple[int, ...]) -> list[Tensor]:
+        """What each token, (B, T), gives to the hash of its n-gram; ids below 2^17 cannot overflow."""
+        return [token * multiplier for token, multiplier in zip(tokens, multipliers, strict=True)]
 
-def _hashed(tokens: list[Tensor], multipliers: tuple[int, ...], buckets: int) -> Tensor:
-    """(B, T): the bucket of each n-gram.
 
-    The multipliers are reduced first, which changes no bucket and keeps every number below 2^31: OpenVINO computes
-    64-bit integers in 32 bits without a word.
-    """
-    total = tokens[0] * (multipliers[0] % buckets)
-    for token, multiplier in zip(tokens[1:], multipliers[1:], strict=True):
-        total = total + token * (multiplier % buckets)
-    return total % buckets
+def sum_of(terms: list[Tensor]) -> Tensor:
+    """The terms added up: `sum` would begin with a number that is no tensor."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
 
 
 def _shifted(input_ids: Tensor, back: int) -> Tensor:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertForSequenceClassification, PreTrainedModel
 
-from toxitrace.encoder.ngrams import NgramBertForSequenceClassification, NgramEmbedding, NgramTable
+from toxitrace.encoder.ngrams import NgramBertForSequenceClassification, NgramEmbedding
 from toxitrace.export.bert_parts import ACTIVATIONS, Affine, FeedForward, Norm, softmax_backward
+from toxitrace.export.ngrams import LookedUpNgrams
 from toxitrace.saliency.gradient import EPSILON
 from toxitrace.settings import Calibration, SaliencyKind
 
@@ -72,7 +73,8 @@ class BertGraph(nn.Module):
             "positions",
             embeddings.position_embeddings.weight.detach() + embeddings.token_type_embeddings.weight.detach()[0],
         )
-        self.ngrams = _frozen(bert.embeddings.word_embeddings)
+        words = bert.embeddings.word_embeddings
+        self.ngrams = LookedUpNgrams(words) if isinstance(words, NgramEmbedding) else None
         self.norm = Norm(embeddings.LayerNorm, gradients)
         self.layers: Any = nn.ModuleList(_Layer(layer, heads, gradients) for layer in layers[:-1])
         self.last = _LastLayer(layers[-1], heads, gradients)
@@ -111,16 +113,6 @@ class BertGraph(nn.Module):
         else:
             saliency = ((direction * words.flatten(0, 1)).sum(-1) * length.squeeze(-1)).abs()
         return margin, probability, saliency.view(batch, tokens) * mask
-
-
-def _frozen(embedding: nn.Embedding) -> NgramTable | None:
-    """The n-gram table of an embedding that has one, its weights shared, without their gradient."""
-    if not isinstance(embedding, NgramEmbedding):
-        return None
-    table = NgramTable(0, 0)
-    table.buckets = embedding.ngrams.buckets
-    table.weight = nn.Parameter(embedding.ngrams.weight.detach(), requires_grad=False)
-    return table
 
 
 class _LayerSaved(NamedTuple):
