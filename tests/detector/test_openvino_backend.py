@@ -1,5 +1,7 @@
 """OpenVINO on the graphs of a real export against onnxruntime."""
 
+import ctypes
+import gc
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from fake_model import FakeBackend, text_tokenizer, write_export
 
-from toxitrace.detector import Detector, loading
+from toxitrace.detector import Detector, loading, openvino_backend
 from toxitrace.detector.batching import pad
 from toxitrace.detector.openvino_backend import OpenVINOBackend
 from toxitrace.errors import ConfigError, MissingExtraError, ModelError
@@ -80,3 +82,18 @@ def test_a_model_that_openvino_computes_otherwise_is_refused(export: Path, monke
     )
     with pytest.raises(ModelError, match="another model than onnxruntime"):
         loading.load(export, backend="openvino")
+
+
+def test_signals_are_handled_on_the_same_stack_after_models_have_gone(export: Path, detector: Detector) -> None:
+    before = signal_stack()
+    for _ in range(2):
+        loading.load(export, backend="openvino", threads=1)
+        gc.collect()
+    assert signal_stack() == before != 0
+
+
+def signal_stack() -> int:
+    """Address of this thread's stack for signal handlers."""
+    found = (ctypes.c_void_p * 3)()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+    return found[0] or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,7 @@ class OpenVINOBackend:
     margins_agree = True
 
     def __init__(self, folder: str | os.PathLike[str], vocab_size: int, threads: int | None = None) -> None:
-        try:
-            import openvino
-        except ModuleNotFoundError:
-            raise MissingExtraError("openvino", "openvino") from None
-        folder = Path(folder)
-        core = openvino.Core()
+        folder, core = Path(folder), _core()
         fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32",
@@ -80,6 +76,21 @@ class OpenVINOBackend:
                 f"OpenVINO computes another model than onnxruntime here (margins differ by {off:.2g}, saliency by "
                 f"{weights:.2g} of its largest); use --backend onnx"
             )
+
+
+@cache
+def _core() -> Any:
+    """One for the whole process, never given up.
+
+    OpenVINO's processor plugin installs a stack for signal handlers when it is loaded and removes it when it goes;
+    of two that overlap, the second restores the stack that the first has unmapped, and the next signal, as of a child
+    that ends, is a segmentation fault (seen with 2026.4).
+    """
+    try:
+        import openvino
+    except ModuleNotFoundError:
+        raise MissingExtraError("openvino", "openvino") from None
+    return openvino.Core()
 
 
 def _compiled(core: Any, path: Path, options: dict[str, Any]) -> Any:
