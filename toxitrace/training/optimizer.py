@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from toxitrace.training.muon import Muon
+
 
 class MixedOptimizer(torch.optim.Optimizer):
     """Steps its parts together; ``param_groups`` lists the groups of all, so schedulers see one optimiser.
@@ -40,7 +42,7 @@ class MixedOptimizer(torch.optim.Optimizer):
             {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
         ]
         self._parts: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices, lr, weight_decay),
             torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True),
         ]
         if tables:
