@@ -283,11 +283,7 @@ def test_rationales_are_written_for_training_and_the_rest_is_kept_apart(
 def test_an_interrupted_run_keeps_what_it_has_and_goes_on(tmp_path: Path, export: Path) -> None:
     with LocalService(insults, delay_seconds=0.05) as service:
         bench = Bench(tmp_path, export, service, [f"你真是个笨蛋{i}" for i in range(60)])
-        before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background pass on a deaf ear
-        try:
-            process = subprocess.Popen(bench.command("--concurrency", "2"), stderr=subprocess.PIPE, text=True)
-        finally:
-            signal.signal(signal.SIGINT, before)
+        process = subprocess.Popen(bench.command("--concurrency", "2"), stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 120
         while service.n_requests < 10:
             assert process.poll() is None

@@ -1,7 +1,6 @@
 """The whole loop on mild sentences: real training, recorded annotations, no network."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -32,14 +31,8 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Sums in one order: results are compared byte by byte."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread: None) -> None:
+    """Every test here."""
 
 
 @pytest.fixture

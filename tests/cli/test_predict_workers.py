@@ -47,17 +47,13 @@ class Run:
         arguments = ["--input", source, "--model", export, "--output", output, "--workers", "2", *more]
         self.output = output
         self.size_before = output.stat().st_size if output.exists() else 0
-        before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background pass on a deaf ear
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "toxitrace", "predict", *map(str, arguments)],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        finally:
-            signal.signal(signal.SIGINT, before)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "toxitrace", "predict", *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS

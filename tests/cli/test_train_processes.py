@@ -35,17 +35,13 @@ def config(tmp_path: Path) -> TrainConfig:
 def _start(config: TrainConfig, *flags: str) -> subprocess.Popen[str]:
     recipe = Path(config.output).with_suffix(".yaml")
     recipe.write_text(yaml.safe_dump(json.loads(json.dumps(asdict(config)))), encoding="utf-8")
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests that run in the background pass on a deaf ear
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "toxitrace", "train", "--config", str(recipe), *flags],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return subprocess.Popen(
+        [sys.executable, "-m", "toxitrace", "train", "--config", str(recipe), *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
 
 
 def _stop(config: TrainConfig, sign: signal.Signals, *flags: str) -> tuple[int, str, str]:
