@@ -41,5 +41,5 @@ $(VENV)/.base: pyproject.toml constraints.txt # what scoring needs
 
 $(VENV)/.installed: $(VENV)/.base # what training and testing need
 	@echo "installing the training packages into $(VENV) (some minutes the first time)"
-	$(PIP) --editable ".[train,llm,openvino,dev]"
+	$(PIP) --editable ".[train,llm,openvino,explore,dev]"
 	@touch $@

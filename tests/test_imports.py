@@ -16,6 +16,7 @@ import toxitrace
 
 PACKAGE = Path(toxitrace.__file__).parent
 HEAVY = {"torch", "transformers", "lightning", "sklearn", "scipy", "pandas", "datasets", "captum", "matplotlib"}
+HEAVY |= {"trl", "peft", "sentence_transformers", "pymilvus", "bm25s", "jieba"}
 HEAVY |= {"openai", "httpx2", "pydantic"}  # both SDKs of the llm room need the last two
 
 # Rooms (folders) and single files of the package.
@@ -25,7 +26,8 @@ SCORE_PATH = ["text", "spans", "detector", "report", "types", "settings", "error
 TORCH_FILE = "detector/torch_backend.py"
 
 COMMANDS = [[], ["--help"], ["train", "--help"], ["predict", "--help"], ["pretrain", "--help"], ["info", "--help"]]
-COMMANDS += [["annotate", "--help"], ["annotate", "spans", "--help"]]
+COMMANDS += [["annotate", "--help"], ["annotate", "spans", "--help"], ["explore", "--help"], ["explore", "run", "--help"]]
+COMMANDS += [["expand", "--help"], ["expand", "evaluate", "--help"]]
 PROBE = """
 import contextlib, io, json, sys
 import toxitrace
@@ -112,6 +114,9 @@ def test_pure_rooms_import_settings_and_themselves_alone(room: str) -> None:
         ("training", {"detector", "cli", "report"}),
         ("detector", {"training", "cli", "data", "losses"}),
         ("report", {"training", "detector", "cli", "data", "encoder"}),
+        ("search", {"cli", "training", "detector", "explore", "expand", "annotate", "losses", "saliency"}),
+        ("explore", {"cli", "annotate", "expand", "export", "losses", "saliency"}),
+        ("expand", {"cli", "annotate", "detector", "export", "losses", "saliency"}),
         ("annotate", {"cli", "export", "encoder", "losses", "saliency"}),
     ],
 )

@@ -15,6 +15,11 @@ _RECORDED = (
     "openvino",
     "onnx",
     "numpy",
+    "trl",
+    "peft",
+    "sentence-transformers",
+    "bm25s",
+    "pymilvus",
 )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from toxitrace.errors import ConfigError, MissingExtraError
 from toxitrace.text import segment as segment_function
-from toxitrace.text.segment import SegmentEngine, _jieba_tokenizer
+from toxitrace.text.segment import SegmentEngine, jieba_tokenizer
 
 ENGINES: list[SegmentEngine] = ["jieba", "chars"]
 
@@ -35,7 +35,7 @@ def test_jieba_logs_nothing_and_leaves_no_cache_in_the_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    _jieba_tokenizer.cache_clear()
+    jieba_tokenizer.cache_clear()
     segment_function("今天")
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
@@ -43,7 +43,7 @@ def test_jieba_logs_nothing_and_leaves_no_cache_in_the_temporary_folder(
 
 def test_a_missing_jieba_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jieba", None)
-    _jieba_tokenizer.cache_clear()
+    jieba_tokenizer.cache_clear()
     with pytest.raises(MissingExtraError, match=r"toxitrace\[train\]"):
         segment_function("今天")
 

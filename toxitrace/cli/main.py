@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("toxitrace.cli.evaluate", "measure a model, tune its thresholds"),
     "export": ("toxitrace.cli.export", "write a model as ONNX, to run without torch"),
     "annotate": ("toxitrace.cli.annotate", "have a language model mark evidence, and compare"),
+    "explore": ("toxitrace.cli.explore", "find more toxic items by search queries"),
+    "expand": ("toxitrace.cli.expand", "expand queries, train a dense retriever"),
     "info": ("toxitrace.cli.info", "show versions, models and hardware"),
 }
 

@@ -38,12 +38,17 @@ def segment(text: str, engine: SegmentEngine = "jieba") -> list[tuple[int, int]]
 
 
 def _jieba_words(text: str) -> Iterable[str]:
-    words: Iterable[str] = _jieba_tokenizer().cut(text, HMM=True)
+    words: Iterable[str] = jieba_tokenizer().cut(text, HMM=True)
     return words
 
 
 @cache
-def _jieba_tokenizer() -> Any:
+def jieba_tokenizer() -> Any:
+    """The one dictionary (60 MB) of the process.
+
+    Raises:
+        MissingExtraError: jieba is not installed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jieba 0.42.1: pkg_resources and invalid escapes (fxsjy/jieba#1026)

@@ -1,0 +1,177 @@
+"""``toxitrace expand``: query expansion aligned with ranking, from candidates to a trained retriever."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser
+
+from toxitrace.cli.settings_parser import build_config, settings_parser
+from toxitrace.errors import ConfigError
+from toxitrace.expand import config as settings
+
+if TYPE_CHECKING:
+    from toxitrace.expand.candidates import GenerationReport, Progress
+    from toxitrace.expand.report import RetrievalReport
+
+
+class _Parser(ArgumentParser):
+    """Says which help to read."""
+
+    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
+        try:
+            return super().parse_args(args, *more, **options)
+        except argparse.ArgumentError as error:
+            words = [str(word) for word in (sys.argv[2:] if args is None else args)]
+            task = f"{words[0]} " if words and words[0] in _TASKS else ""
+            raise ConfigError(f"{error}; see toxitrace expand {task}--help") from None
+
+
+def build_parser() -> ArgumentParser:
+    """The command's options."""
+    parser = _Parser(
+        prog="toxitrace expand",
+        description="Passages that a language model writes for a query, rewarded by how they rank, preferred and "
+        "trained on (LLM-QE), and a dense retriever that searches with them. Sets are folders in BEIR's layout.",
+        exit_on_error=False,  # main does the same, but the tasks take it over before that
+    )
+    commands = parser.add_subcommands(required=False, dest="task")
+    for name, (kind, purpose, _) in _TASKS.items():
+        commands.add_subcommand(name, settings_parser(f"expand {name}", kind.__doc__ or purpose, kind), help=purpose)
+    return parser
+
+
+def run(config: Any) -> int:
+    """Run one task; 1 if some queries are left without a row."""
+    if not config.task:
+        raise ConfigError(f"expected one of {', '.join(_TASKS)}; see toxitrace expand --help")
+    kind, _, do = _TASKS[config.task]
+    return do(build_config(config[config.task], kind))
+
+
+def _candidates(config: settings.CandidatesConfig) -> int:
+    from toxitrace.expand import tasks
+
+    with _progress() as progress:
+        report = tasks.candidates(config, progress)
+    return _end(report, config.output)
+
+
+def _answers(config: settings.AnswersConfig) -> int:
+    from toxitrace.expand import tasks
+
+    with _progress() as progress:
+        report = tasks.answers(config, progress)
+    return _end(report, config.output)
+
+
+def _rewards(config: settings.RewardsConfig) -> int:
+    _quiet()
+    from toxitrace.expand import tasks
+
+    tasks.rewards(config, _say)
+    return 0
+
+
+def _preferences(config: settings.PreferencesConfig) -> int:
+    _quiet()
+    from toxitrace.expand import tasks
+
+    tasks.preferences(config, _say)
+    return 0
+
+
+def _dpo(config: settings.TrainDPOConfig) -> int:
+    _quiet()
+    from toxitrace.expand import tasks
+
+    tasks.dpo(config, _say)
+    return 0
+
+
+def _retriever(config: settings.TrainRetrieverConfig) -> int:
+    _quiet()
+    from toxitrace.expand import tasks
+
+    tasks.retriever(config, _say)
+    return 0
+
+
+def _evaluate(config: settings.EvaluateConfig) -> int:
+    _quiet()
+    from toxitrace.expand import tasks
+
+    _show(tasks.evaluate(config))
+    return 0
+
+
+def _run(config: settings.RunConfig) -> int:
+    _quiet()
+    from toxitrace.expand import pipeline
+
+    with _progress() as progress:
+        report = pipeline.run(config, _say, progress)
+    _show(report)
+    return 0
+
+
+# task -> (its settings, what it does, how)
+_TASKS: dict[str, tuple[type[Any], str, Callable[[Any], int]]] = {
+    "candidates": (settings.CandidatesConfig, "have expansions written for the queries", _candidates),
+    "answers": (settings.AnswersConfig, "have answers written from the gold documents", _answers),
+    "rewards": (settings.RewardsConfig, "rank the candidates by document and answer", _rewards),
+    "preferences": (settings.PreferencesConfig, "pair the best with the worst candidate", _preferences),
+    "dpo": (settings.TrainDPOConfig, "train a language model on the pairs", _dpo),
+    "train-retriever": (settings.TrainRetrieverConfig, "train a dense retriever", _retriever),
+    "evaluate": (settings.EvaluateConfig, "score and compare retrieval systems", _evaluate),
+    "run": (settings.RunConfig, "all of it, in one folder", _run),
+}
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _quiet() -> None:
+    from toxitrace.training.quiet import quiet_libraries
+
+    quiet_libraries()
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    """A report that counts queries, of whatever stage is under way."""
+    from toxitrace.report.progress import progress_on
+
+    shown = progress_on(unit="queries")
+
+    def update(n_done: int, n_all: int) -> None:
+        shown.update(n_done, n_done / max(n_all, 1))
+
+    try:
+        yield update
+    finally:
+        shown.close()
+
+
+def _end(report: GenerationReport, output: str) -> int:
+    without = f", {report.n_without_text} of them without a text" if report.n_without_text else ""
+    _say(f"{output}: {report.n_rows} queries{without}")
+    if report.n_left:
+        _say(f"{report.n_left} queries are left ({report.reason or 'interrupted'}): go on with --resume true")
+        return 1
+    return 0
+
+
+def _show(report: RetrievalReport) -> None:
+    from toxitrace.expand.report import columns
+    from toxitrace.report.terminal import table
+
+    n_queries = next(iter(report.systems.values())).n_queries
+    title = f"{report.part}, {n_queries} queries"
+    sys.stdout.write(table(columns(), report.to_rows(), title=title, color=sys.stdout.isatty()) + "\n")

@@ -1,0 +1,50 @@
+"""Flagged items -> parts for training, choosing and reporting; near-duplicates never lie in two of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from toxitrace.errors import ConfigError
+from toxitrace.explore.clusters import NEAR_DUPLICATE, near_duplicate_clusters, split_by_cluster
+from toxitrace.explore.records import SeedItem
+
+PARTS = ("train", "dev", "test")
+
+
+def split_items(
+    items: Sequence[SeedItem], output: Path, shares: Sequence[float], *, seed: int, threshold: float = NEAR_DUPLICATE
+) -> dict[str, int]:
+    """Write ``train.jsonl, dev.jsonl, test.jsonl`` with ``{"id", "text", "label", "spans", "cluster"}`` rows.
+
+    Args:
+        items: flagged ones.
+        output: folder, made if need be; its parts must not be there yet.
+        shares: of the three parts; they sum to 1.
+        seed: deals the clusters out.
+        threshold: cosine of character n-grams from which two items are near-duplicates.
+
+    Returns:
+        Part -> number of items.
+    """
+    if len(shares) != len(PARTS):
+        raise ConfigError(f"--shares is {list(shares)}; expected three, of {', '.join(PARTS)}: correct them")
+    there = next((output / f"{part}.jsonl" for part in PARTS if (output / f"{part}.jsonl").exists()), None)
+    if there is not None:
+        raise ConfigError(f"{there} exists: name another --output, or move it away")
+    clusters = near_duplicate_clusters([item.text for item in items], threshold)
+    ids = [item.id for item in items]
+    dealt = split_by_cluster(ids, clusters, dict(zip(PARTS, shares, strict=True)), seed)
+    by_id = {item.id: (item, items[cluster].id) for item, cluster in zip(items, clusters, strict=True)}
+    output.mkdir(parents=True, exist_ok=True)
+    for part, members in dealt.items():
+        unfinished = output / f"{part}.jsonl.part"
+        with unfinished.open("w", encoding="utf-8") as sink:
+            for id in members:
+                item, cluster = by_id[id]
+                row = {"id": id, "text": item.text, "label": 1, "spans": item.spans, "cluster": cluster}
+                sink.write(json.dumps(row, ensure_ascii=False) + "\n")
+        os.replace(unfinished, output / f"{part}.jsonl")
+    return {part: len(members) for part, members in dealt.items()}
