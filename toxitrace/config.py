@@ -111,6 +111,10 @@ class DataConfig:
     """Weak spans {"id", "spans"} for training texts, joined by id; `builtin:cold-spans` is shipped."""
     rationales: Paths = Paths()
     """Rationales {"id", "toxic", "non_toxic"} for ARCL, joined by id; `builtin:cold-rationales` is shipped."""
+    teacher: Paths = Paths()
+    """Probabilities {"id", "probability"} by a teacher for training texts (distillation), as `predict` writes them."""
+    teacher_weight: float = 0.5
+    """Share of the teacher in the label to train on; the rest is the text's own."""
     doubtful_label: float = 0.4
     """Soft label of rows whose label and evidence disagree (toxic without spans, non-toxic with)."""
     soften_doubtful: bool = True
@@ -124,6 +128,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _require(0 <= self.doubtful_label <= 1, "data.doubtful_label", self.doubtful_label, "a probability in [0, 1]")
+        _require(0 <= self.teacher_weight <= 1, "data.teacher_weight", self.teacher_weight, "a share in [0, 1]")
         _require(self.batch_size > 0, "data.batch_size", self.batch_size, "1 or more texts")
         _require(self.limit is None or self.limit > 0, "data.limit", self.limit, "1 or more rows")
         _require(self.workers >= 0, "data.workers", self.workers, "0 or more processes")

@@ -147,3 +147,25 @@ def test_a_span_outside_its_text_is_named_by_file_and_line(tmp_path: Path, spans
     notes = write(tmp_path / "spans.jsonl", [{"id": "b", "spans": []}, {"id": "a", "spans": spans}])
     with pytest.raises(DataError, match=r"spans\.jsonl:2"):
         load([train], spans=[notes])
+
+
+def test_a_teachers_probabilities_are_joined_by_id(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", TRAIN)
+    told = write(
+        tmp_path / "told.jsonl", [{"id": "c", "probability": 0.25, "toxic": False}, {"id": "x", "probability": 1}]
+    )
+    data = load([train], teacher=Paths([told]))
+    assert (data.teacher, data.unmatched) == ({"c": 0.25}, 1)
+    assert data.sha256.keys() == {train, told}
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, True, "0.5", None])
+def test_a_teacher_tells_probabilities(tmp_path: Path, value: object) -> None:
+    told = write(tmp_path / "told.jsonl", [{"id": "a", "probability": value}])
+    with pytest.raises(DataError, match=r"told.jsonl:1: probability is .*; expected a number from 0 to 1"):
+        load([write(tmp_path / "train.jsonl", TRAIN)], teacher=Paths([told]))
+
+
+def test_training_rows_without_label_are_labelled_by_their_evidence(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": "你真是个笨蛋", "spans": [[4, 6]]}, {"id": "b", "text": "天气不错", "spans": []}]
+    assert [example.label for example in load([write(tmp_path / "forum.jsonl", rows)]).train] == [1, 0]

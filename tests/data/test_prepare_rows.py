@@ -149,3 +149,11 @@ def test_ids_are_whole_numbers_of_64_bits(tokenizer: TextTokenizer) -> None:
 def test_a_text_of_invisible_characters_is_no_training_data(tokenizer: TextTokenizer) -> None:
     with pytest.raises(DataError, match="'ghost' shows no character"):
         prepare_rows([Example("ghost", "\u3000\u200b", 0)], tokenizer, max_tokens=16)
+
+
+def test_a_teacher_has_its_share_in_the_label(tokenizer: TextTokenizer) -> None:
+    examples = [Example("a", "你好", 1, spans=()), Example("b", "你好", 0), Example("c", "你好", 1)]
+    teacher = {"a": 0.9, "b": 0.5}
+    rows, _ = prepare_rows(examples, tokenizer, max_tokens=8, doubtful_label=0.4, teacher=teacher, teacher_weight=0.5)
+    assert [row.toxic_prob for row in rows] == pytest.approx([0.65, 0.25, 1.0])
+    assert [row.label for row in rows] == [1, 0, 1]

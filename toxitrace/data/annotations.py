@@ -86,6 +86,17 @@ def read_queries(source: str | os.PathLike[str]) -> dict[str, Queries]:
     return rows
 
 
+def read_probabilities(source: str | os.PathLike[str]) -> dict[str, float]:
+    """Read ``{"id", "probability"}`` rows, such as `toxitrace predict` writes, by id; raises like `read_spans`."""
+    found: dict[str, float] = {}
+    for id, row, place in _rows(source):
+        value = get_field(row, "probability", place)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise DataError(f"{place}: probability is {value!r}; expected a number from 0 to 1: correct the row")
+        found[id] = float(value)
+    return found
+
+
 def attach_spans(examples: Iterable[Example], spans: Mapping[str, SpanAnnotation]) -> list[Example]:
     """Give every example the spans annotated under its id; the others stay as they are.
 

@@ -61,6 +61,7 @@ def read_examples(
     text_field: str | None = None,
     label_field: str | None = None,
     require_label: bool = True,
+    label_from_spans: bool = False,
 ) -> list[Example]:
     """Read a data file of any known format.
 
@@ -68,6 +69,7 @@ def read_examples(
         format: a name in `READERS`, or ``auto`` for `guess_format`.
         text_field: field or column with the text; only for ``jsonl`` and ``csv``, which take "text" by default.
         label_field: the same for the label, "label" by default.
+        label_from_spans: only for ``jsonl``: a row without label but with ``spans`` counts as 1 if there are any.
         require_label: data to train or evaluate on, where a missing label or a blank text is an error.
 
     Raises:
@@ -85,6 +87,8 @@ def read_examples(
         kind = "field" if format == "jsonl" else "column"
         options: dict[str, Any] = {f"text_{kind}": text_field, f"label_{kind}": label_field}
         given = {name: value for name, value in options.items() if value is not None}
+        if format == "jsonl":
+            given["label_from_spans"] = label_from_spans
         return READERS[format](path, require_label=require_label, **given)
     if text_field is not None or label_field is not None:
         raise ConfigError(

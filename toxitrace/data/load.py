@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from toxitrace.config import DataConfig
-from toxitrace.data.annotations import BUILTINS, Rationales, attach_spans, read_rationales, read_spans, unknown_ids
+from toxitrace.data.annotations import (
+    BUILTINS,
+    Rationales,
+    attach_spans,
+    read_probabilities,
+    read_rationales,
+    read_spans,
+    unknown_ids,
+)
 from toxitrace.data.formats import read_examples
 from toxitrace.data.hashing import sha256_file
 from toxitrace.data.records import Example
@@ -26,6 +34,8 @@ class LabelledData:
     """Of every file read, by its path as the config names it."""
     unmatched: int
     """Annotations whose id is not among the training texts."""
+    teacher: dict[str, float] = field(default_factory=dict)
+    """Probability of toxicity by a teacher, by id."""
 
 
 def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
@@ -53,12 +63,19 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
         _require_match(source, len(found), len(found) - len(known))
         unmatched += len(found) - len(known)
         rationales |= known
+    teacher: dict[str, float] = {}
+    for source in config.teacher:
+        told = read_probabilities(source)
+        judged = {id: value for id, value in told.items() if id in ids}
+        _require_match(source, len(told), len(told) - len(judged))
+        unmatched += len(told) - len(judged)
+        teacher |= judged
     if config.limit is not None and config.limit < len(train):
         chosen = np.random.default_rng([seed, len(train)]).permutation(len(train))[: config.limit]
         train = [train[i] for i in sorted(chosen.tolist())]
     dev = _read_all(config.dev)
-    sha256 = hash_sources([*config.train, *config.dev, *config.spans, *config.rationales])
-    return LabelledData(train, dev, rationales, sha256, unmatched)
+    sha256 = hash_sources([*config.train, *config.dev, *config.spans, *config.rationales, *config.teacher])
+    return LabelledData(train, dev, rationales, sha256, unmatched, teacher)
 
 
 def hash_sources(sources: Iterable[str]) -> dict[str, str]:
@@ -75,7 +92,7 @@ def _read_all(paths: Iterable[str]) -> list[Example]:
     examples: list[Example] = []
     seen: dict[str, str] = {}
     for path in paths:
-        for example in read_examples(path):
+        for example in read_examples(path, label_from_spans=True):
             if example.id in seen:
                 raise DataError(
                     f"{path}: id {example.id!r} was already used in {seen[example.id]}; ids must be unique across files"

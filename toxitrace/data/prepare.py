@@ -24,7 +24,7 @@ class TrainingRow:
     Attributes:
         input_ids: (T,) token ids.
         label: 0 or 1 as published.
-        toxic_prob: the label to train on, soft for doubtful rows.
+        toxic_prob: the label to train on, soft for doubtful rows and where a teacher was asked.
         toxic_mask: (T,) bool, tokens that carry evidence; all False without usable spans.
         supervised: whether the gradient losses use this row: toxic, with a toxic and another token.
         supporting_ids: (R,) the rationale for the label, empty if there is none.
@@ -68,6 +68,8 @@ def prepare_rows(
     max_tokens: int,
     doubtful_label: float | None = None,
     rationales: Mapping[str, Rationales] | None = None,
+    teacher: Mapping[str, float] | None = None,
+    teacher_weight: float = 0.5,
 ) -> tuple[list[TrainingRow], Preparation]:
     """Tokenise labelled examples and align their spans and rationales.
 
@@ -77,6 +79,8 @@ def prepare_rows(
         max_tokens: longer texts and rationales are cut here, [CLS] and [SEP] included.
         doubtful_label: soft label of rows whose label and evidence disagree; None keeps the published label.
         rationales: by example id.
+        teacher: probability of toxicity by a teacher, by example id (distillation, Hinton et al. 2015).
+        teacher_weight: its share in the label to train on.
 
     Raises:
         DataError: an example has no label, or nothing but blank and invisible characters.
@@ -104,13 +108,16 @@ def prepare_rows(
         soft = doubtful_label is not None and is_doubtful(example)
         doubtful += is_doubtful(example)
         truncated += len(text.token_ids) > content
+        target = doubtful_label if soft and doubtful_label is not None else float(label)
+        if teacher and example.id in teacher:
+            target += teacher_weight * (teacher[example.id] - target)
         inner = spans_to_token_mask(example.spans or (), text.starts, text.ends)[:content]
         pro, con = sides.get(index, (none, none))
         rows.append(
             TrainingRow(
                 input_ids=_framed(text.token_ids[:content], tokenizer),
                 label=label,
-                toxic_prob=doubtful_label if soft and doubtful_label is not None else float(label),
+                toxic_prob=target,
                 toxic_mask=np.pad(inner, 1),
                 supervised=bool(label == 1 and inner.any() and not inner.all()),
                 supporting_ids=pro if label else con,

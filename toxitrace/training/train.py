@@ -35,7 +35,7 @@ UNFINISHED = "unfinished"
 # what may change when a run is resumed; the data are compared by their hashes
 _MAY_CHANGE = {
     "": ("output", "seeds", "device", "resume", "tensorboard"),
-    "data": ("train", "dev", "spans", "rationales", "workers"),
+    "data": ("train", "dev", "spans", "rationales", "teacher", "workers"),
     "schedule": ("checkpoint_minutes", "max_time"),
 }
 
@@ -87,6 +87,8 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
         max_tokens=config.encoder.max_tokens,
         doubtful_label=doubtful,
         rationales=data.rationales,
+        teacher=data.teacher,
+        teacher_weight=config.data.teacher_weight,
     )
     _require_two_classes(counts)
     dev, _ = prepare_rows(data.dev, tokenizer, max_tokens=config.encoder.max_tokens)
