@@ -35,6 +35,8 @@ BAD: list[tuple[type[Any], str, Any]] = [
     (EncoderConfig, "max_tokens", 257),  # more than the scratch encoder has positions
     (DataConfig, "doubtful_label", 1.5),
     (DataConfig, "doubtful_label", math.nan),
+    (DataConfig, "teacher_weight", -0.1),
+    (DataConfig, "teacher_weight", 1.1),
     (DataConfig, "batch_size", 0),
     (DataConfig, "limit", 0),
     (DataConfig, "workers", -1),

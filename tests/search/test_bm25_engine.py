@@ -71,6 +71,13 @@ def test_a_loaded_index_finds_the_same(tmp_path: Path) -> None:
     assert len(loaded) == len(ITEMS)
 
 
+def test_an_id_of_half_a_character_survives_the_disk(tmp_path: Path) -> None:
+    engine = BM25Engine()
+    engine.index([Item("\ud800", "他是骗子"), Item("b", "天气真好")])
+    engine.save(tmp_path / "index")
+    assert [hit.id for hit in BM25Engine.load(tmp_path / "index").search("骗子")] == ["\ud800"]
+
+
 def test_the_same_items_give_the_same_files(tmp_path: Path) -> None:
     manifests = []
     for name, items in (("one", ITEMS), ("two", ITEMS[::-1])):

@@ -37,25 +37,19 @@ def run(namespace: Namespace) -> int:
     if config.dry_run:
         return _show_plan(config)
     from toxitrace.explore.operate.sitting import run_sitting
-    from toxitrace.llm.batch import stop_on_interrupt
     from toxitrace.report.progress import progress_on
 
     tools = _open(config)
     shown = progress_on(unit="searches")
-    lines: list[str] = []
     try:
-        with stop_on_interrupt() as stop:
-            ending = run_sitting(
-                config,
-                tools,
-                stop=stop,
-                say=lines.append,
-                progress=lambda n_done, n_left: shown.update(n_done, n_done / (n_done + n_left)),
-            )
+        ending = run_sitting(
+            config,
+            tools,
+            say=_say,
+            progress=lambda n_done, n_left: shown.update(n_done, n_done / (n_done + n_left)),
+        )
     finally:
         shown.close()
-    for line in lines:
-        _say(line)
     left = f"{ending.n_seeds_left} flagged items without queries and {ending.n_searches_left} searches are left"
     if ending.interrupted:
         _say(f"interrupted: {left}: the same command goes on")

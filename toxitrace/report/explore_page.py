@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from toxitrace.report.html import fragment, page_head
-from toxitrace.report.side_by_side import Table
+from toxitrace.report.side_by_side import Table, table_html
 from toxitrace.report.visible import visible
 from toxitrace.types import Span
 
@@ -37,7 +37,7 @@ def explore_page(title: str, tables: Iterable[Table], posts: Sequence[FoundPost]
         n_more: posts that are left out, for the record.
     """
     pieces = [page_head(title).replace("</head>", f"<style>\n{_STYLE}\n</style>\n</head>")]
-    pieces += [_table(table) for table in tables]
+    pieces += [table_html(table) for table in tables]
     if posts:
         more = f", {n_more} more in the review list" if n_more else ""
         pieces.append(f"<details><summary>{len(posts)} posts{more}; the texts are offensive</summary>\n")
@@ -66,12 +66,6 @@ def excerpt(text: str, spans: Sequence[tuple[int, int, float]], max_chars: int) 
     shift = begin - bool(begin)
     cut = [(max(s, begin) - shift, min(e, end) - shift, score) for s, e, score in spans if s < end and e > begin]
     return shown, [Span.of(shown, s, e, score) for s, e, score in cut]
-
-
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{_escaped(column)}</th>" for column in table.columns)
-    body = "".join(f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows)
-    return f"<table><caption>{_escaped(table.title)}</caption>\n<tr>{head}</tr>\n{body}</table>\n"
 
 
 def _post(post: FoundPost) -> str:

@@ -47,7 +47,7 @@ def side_by_side_page(title: str, names: tuple[str, str], tables: Iterable[Table
         pairs: texts, each once as either source marks it.
     """
     pieces = [page_head(title).replace("</head>", f"<style>\n{_STYLE}\n</style>\n</head>")]
-    pieces += [_table(table) for table in tables]
+    pieces += [table_html(table) for table in tables]
     pieces += [_pair(pair, names) for pair in pairs]
     return "".join([*pieces, "</body>\n</html>\n"])
 
@@ -66,7 +66,8 @@ def marked_html(text: str, spans: Sequence[tuple[int, int]]) -> str:
     return f"<bdi>{''.join(pieces)}</bdi>"
 
 
-def _table(table: Table) -> str:
+def table_html(table: Table) -> str:
+    """A table as an escaped fragment."""
     head = "".join(f"<th>{_escaped(column)}</th>" for column in table.columns)
     body = "".join(f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows)
     return f"<table><caption>{_escaped(table.title)}</caption>\n<tr>{head}</tr>\n{body}</table>\n"

@@ -133,4 +133,4 @@ def _is_unfinished(folder: Path) -> bool:
 
 
 def _write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=indent) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(value, indent=indent) + "\n", encoding="ascii")  # ids may hold lone surrogates

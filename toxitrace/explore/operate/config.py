@@ -85,7 +85,7 @@ class OperateConfig:
     """Flagged items -> queries -> searches -> a review list, preferences and a report; go on by the same command."""
 
     flagged: Paths = field(default_factory=Paths)
-    """Files of flagged items: .jsonl as `toxitrace predict` writes it, or texts (.jsonl, .txt) that are scored first."""
+    """Flagged items: .jsonl as `toxitrace predict` writes it, or texts (.jsonl, .txt) that are scored first."""
     engine: str = ""
     """bm25:FOLDER, milvus:FILE.db or milvus:ADDRESS, with #COLLECTION."""
     items: Paths = field(default_factory=Paths)
@@ -137,7 +137,7 @@ class OperateConfig:
     pairs: PairSettings = field(default_factory=PairSettings)
     """Preferences for the next DPO."""
     base_rate: float | None = None
-    """Share of toxic posts on the platform, for the report; none: that of the labels."""
+    """Share of toxic posts on the platform, for the report; none: that of the labels if every item has one."""
     tihr_thresholds: tuple[float, ...] = THRESHOLDS
     """p of the shares of queries with tihr > p, for the report."""
     dry_run: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,11 +99,11 @@ class Figures:
             for number, text, round, n, r in latest
         ]
 
-    def agreement(self, searches: list[Searched]) -> Agreement:
+    def agreement(self, searches: Sequence[Searched]) -> Agreement:
         """Label against detector, on all posts that were found and on the results of each query."""
         return compare([post for post, _ in self._posts.values()], [one.verdicts for one in searches])
 
-    def compared(self, searches: list[Searched]) -> list[Compared]:
+    def compared(self, searches: Sequence[Searched]) -> list[Compared]:
         """The judged queries of every flagged item that has some, in the order of the items."""
         by_item: dict[str, list[Judged]] = {}
         for one in searches:
@@ -128,11 +128,6 @@ class Figures:
     def count(self, table: str) -> int:
         """Rows of one of the store's tables."""
         return int(self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-
-    def label_rate(self) -> float | None:
-        """Share of toxic posts among the found ones that have a label."""
-        rate = self._db.execute("SELECT avg(label) FROM items").fetchone()[0]
-        return None if rate is None else float(rate)
 
     def _judged(self, number: int, text: str, round: int, own: frozenset[str]) -> tuple[Judged, tuple[Verdicts, ...]]:
         found = self._db.execute(

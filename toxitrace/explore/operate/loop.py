@@ -33,7 +33,7 @@ class Ending:
         n_searches_left: queries not searched.
         reason: why it ended early; "" if it did not.
         interrupted: by the user.
-        list: number of the review list; None: none was filled.
+        list_number: the review list; None: none was filled.
     """
 
     n_searches: int
@@ -41,7 +41,7 @@ class Ending:
     n_searches_left: int
     reason: str = ""
     interrupted: bool = False
-    list: int | None = None
+    list_number: int | None = None
 
     @property
     def complete(self) -> bool:

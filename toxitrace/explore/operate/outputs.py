@@ -14,10 +14,14 @@ from toxitrace.explore.operate.review import Post
 from toxitrace.explore.preferences import Compared, Preference, comparison_pairs, sampled_pairs
 from toxitrace.explore.rewards import Judged
 
+# Line ends to Unicode, though not to JSON: a reader that splits at them would break the line in two.
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
 
 def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """One JSON object a line."""
-    write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), path)
+    lines = (json.dumps(row, ensure_ascii=False).translate(_LINE_ENDS) + "\n" for row in rows)
+    write_text("".join(lines), path)
 
 
 def write_text(content: str, path: Path) -> None:

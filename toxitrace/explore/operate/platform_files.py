@@ -26,8 +26,10 @@ def read_texts(paths: Iterable[str | os.PathLike[str]], note: Note) -> dict[str,
             place = f"{path}:{number}"
             id = _id(row, place)
             text = storable(parse_text(get_field(row, "text", place), place, allow_blank=True))
-            if texts.setdefault(id, text) is not text:
+            if id in texts:
                 note("duplicate_id", id, f"{place}: this id came before; the first text stays")
+            else:
+                texts[id] = text
     return texts
 
 

@@ -69,7 +69,7 @@ def open_database(path: str | os.PathLike[str]) -> sqlite3.Connection:
         problem = _prepare(connection)
     except (sqlite3.Error, OSError) as error:
         busy = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
-        problem = "is in use by another run" if busy else f"cannot be opened ({error})"
+        problem = "is in use by another run or program" if busy else f"cannot be opened ({error})"
     if problem is None and connection is not None:
         return connection
     if connection is not None:

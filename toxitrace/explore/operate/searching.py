@@ -79,6 +79,8 @@ def _unique(hits: list[Hit]) -> tuple[list[Hit], list[str]]:
     best: dict[str, Hit] = {}
     repeated = []
     for hit in hits:
-        if best.setdefault(hit.id, hit) is not hit:
+        if hit.id in best:
             repeated.append(hit.id)
+        else:
+            best[hit.id] = hit
     return list(best.values()), repeated

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -22,9 +22,11 @@ from toxitrace.explore.operate.schema import memory_copy, open_database
 from toxitrace.explore.operate.searching import PacedSearch
 from toxitrace.explore.operate.store import Store
 from toxitrace.explore.operate.summary import BAD_DAYS, page
-from toxitrace.explore.operate.writers import RULES, RuleWriter, Writer, open_writer
+from toxitrace.explore.operate.writers import RULES, RuleWriter, open_writer
 from toxitrace.explore.training_rows import write_rows
+from toxitrace.llm.batch import stop_on_interrupt
 from toxitrace.llm.retry import RetryPolicy
+from toxitrace.search.errors import SearchError
 from toxitrace.search.protocol import SearchEngine
 
 STORE_FILE = "store.sqlite"
@@ -40,7 +42,6 @@ class Tools:
         index_mark: tells states of the index apart.
         detector: scores posts.
         detector_mark: tells detectors apart.
-        open_writer: the queries' writer, opened only where it is used.
     """
 
     engine: SearchEngine
@@ -70,11 +71,18 @@ def run_sitting(
     config: OperateConfig,
     tools: Tools,
     *,
-    stop: Event | None = None,
+    stopping: Callable[[], AbstractContextManager[Event]] = stop_on_interrupt,
     say: Callable[[str], object] = lambda line: None,
     progress: Callable[[int, int], object] = lambda n_done, n_left: None,
 ) -> Ending:
     """Work on the store in ``config.output`` until everything is done or something stops it, and write the files.
+
+    Args:
+        config: the run's settings.
+        tools: index and detector.
+        stopping: entered for the loop alone; the event ends it, by default at Ctrl-C.
+        say: told what happens, line by line.
+        progress: told how many searches are done and how many are known to be left.
 
     Raises:
         ConfigError: the store was made with another ``k``, or a setting is unusable.
@@ -82,14 +90,18 @@ def run_sitting(
         SearchError: the engine fails before the first search.
     """
     folder = Path(config.output)
-    stop = stop or Event()
     with closing(open_database(folder / STORE_FILE)) as connection:
         store = Store(connection)
         texts = read_texts(config.items, store.note)
         labels = read_labels(config.labels) if config.labels else {}
         round = _prepare(store, config, tools, texts, labels)
-        with open_writer(config, stop) as writer:
-            ending = _loop(store, round, writer, config, tools, texts, labels, stop, progress).run()
+        with stopping() as stop, open_writer(config, stop) as writer:
+            search = _search(store, config, tools, stop, say)
+            ending = Loop(
+                store, round, writer, search, tools.detector, texts, labels, config, stop=stop, progress=progress
+            ).run()
+        if config.base_rate is None and texts and texts.keys() <= labels.keys():
+            config = replace(config, base_rate=sum(labels[id] for id in texts) / len(texts))
         for line in _leave(store, config, tools, ending, folder):
             say(line)
     return ending
@@ -151,27 +163,22 @@ def _prepare(store: Store, config: OperateConfig, tools: Tools, texts: dict[str,
     return round
 
 
-def _loop(
-    store: Store,
-    round: int,
-    writer: Writer,
-    config: OperateConfig,
-    tools: Tools,
-    texts: dict[str, str],
-    labels: dict[str, bool],
-    stop: Event,
-    progress: Callable[[int, int], object],
-) -> Loop:
-    search = PacedSearch(
+def _search(
+    store: Store, config: OperateConfig, tools: Tools, stop: Event, say: Callable[[str], object]
+) -> PacedSearch:
+    def failed(query: str, error: SearchError) -> None:
+        store.note("search_failed", query[:40], str(error), again=True)
+        say(f"a search failed: {error}")
+
+    return PacedSearch(
         tools.engine,
         config.k,
         config.queries_per_second,
         RetryPolicy(config.search_tries, config.wait_seconds, _LONGEST_WAIT_SECONDS),
         sleep=stop.wait,
-        failed=lambda query, error: store.note("search_failed", query[:40], str(error), again=True),
+        failed=failed,
         stopped=stop.is_set,
     )
-    return Loop(store, round, writer, search, tools.detector, texts, labels, config, stop=stop, progress=progress)
 
 
 def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, folder: Path) -> list[str]:
@@ -184,15 +191,16 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
     write_rows(pairs, folder / "preferences.jsonl")
     posts = []
     lines = [f"{len(searches)} queries searched so far, {len(pairs)} preferences in {folder / 'preferences.jsonl'}"]
-    if ending.list is not None:
-        posts = read_list(store, ending.list, threshold)
-        lines.append(f"{len(posts)} posts to review in {write_review(posts, ending.list, folder)}")
+    if ending.list_number is not None:
+        posts = read_list(store, ending.list_number, threshold)
+        lines.append(f"{len(posts)} posts to review in {write_review(posts, ending.list_number, folder)}")
     agreement = figures.agreement(searches)
     if agreement.n_posts:
         lines.append(
             f"labels and detector agree on {agreement.agreement:.1%} of {agreement.n_posts} posts; mean tihr "
             f"{agreement.mean_tihr_label:.3f} by label, {agreement.mean_tihr_detector:.3f} by detector"
         )
+    known = [post.label for post in posts if post.label is not None]
     if bad := figures.bad_days():
         lines.append("bad days: " + ", ".join(f"{n} {BAD_DAYS.get(kind, kind)}" for kind, n, _ in bad))
     facts = {
@@ -205,6 +213,8 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
         f"{config.retire.n_trials} rounds)",
         "results of a query, at most": str(config.k),
         "detector's threshold": f"{threshold:g}",
+        "review list": f"{len(posts)} posts of at most {config.budget}"
+        + (f"; of {len(known)} with a label {sum(known) / len(known):.1%} are toxic" if known else ""),
         "preferences": f"{len(pairs)}, kind {config.pairs.kind}, threshold {config.pairs.threshold:g}",
         "left": f"{ending.n_seeds_left} flagged items without queries, {ending.n_searches_left} searches"
         + (f" ({ending.reason})" if ending.reason else ""),

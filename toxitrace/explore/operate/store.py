@@ -197,20 +197,20 @@ class Store:
             self.connection.executemany("INSERT OR IGNORE INTO retired VALUES (?, ?, ?, ?)", rows)
 
     def add_listed(
-        self, number: int, texts: Sequence[Sequence[str]], place: int, *, made_for: tuple[int, int] | None
+        self, number: int, texts: Sequence[Sequence[str]], first_place: int, *, made_for: tuple[int, int] | None
     ) -> None:
         """Put posts on a review list, for good.
 
         Args:
             number: of the list.
             texts: for each text the ids of its posts; the first stands for the others.
-            place: of the first.
+            first_place: of the first text.
             made_for: round and number of searches so far, for a new list.
         """
         with self.connection:
             if made_for is not None:
                 self.connection.execute("INSERT INTO lists VALUES (?, ?, ?)", (number, *made_for))
-            for place, ids in enumerate(texts, start=place):
+            for place, ids in enumerate(texts, start=first_place):
                 rows = [(id, number, place, None if id == ids[0] else ids[0]) for id in ids]
                 self.connection.executemany("INSERT INTO listed VALUES (?, ?, ?, ?)", rows)
                 for id in ids[1:]:

@@ -36,6 +36,8 @@ def page(
     """The HTML report.
 
     Args:
+        posts: the review list that this sitting filled.
+        config: with the base rate filled in, where it is known.
         facts: settings and counts for the first table.
     """
     tables = [
@@ -57,7 +59,6 @@ def page(
 def by_generator(figures: Figures, searches: Sequence[Searched], config: OperateConfig) -> dict[str, QuerySetMetrics]:
     """The published figures and ours, of all queries together and of each generator's."""
     known = {seed.id for seed in figures.seeds()}
-    rate = config.base_rate if config.base_rate is not None else figures.label_rate()
     names = dict.fromkeys(name for one in searches for name in one.generators)
     groups = {"all": list(searches)} | {name: [one for one in searches if name in one.generators] for name in names}
     return {
@@ -66,7 +67,7 @@ def by_generator(figures: Figures, searches: Sequence[Searched], config: Operate
             thresholds=config.tihr_thresholds,
             budget=config.budget,
             known=known,
-            base_rate=rate,
+            base_rate=config.base_rate,
         )
         for name, group in groups.items()
     }
@@ -78,11 +79,17 @@ def _metrics_table(figures: Figures, searches: Sequence[Searched], config: Opera
     for name, one in measured.items():
         shares = [one.qhr, *(share for _, share in one.qhr_at), one.mean_tihr, one.mean_precision_at_10]
         rows.append(
-            (name, str(one.n_queries), str(one.n_without_results), *(f"{share:.3f}" for share in shares))
-            + (f"{one.precision_at_budget:.3f}", str(one.n_new_toxic), f"{one.new_toxic_per_100_queries:.1f}")
+            (
+                name,
+                str(one.n_queries),
+                str(one.n_without_results),
+                *(f"{share:.3f}" for share in shares),
+                f"{one.precision_at_budget:.3f}",
+                str(one.n_new_toxic),
+                f"{one.new_toxic_per_100_queries:.1f}",
+            )
         )
-    rate = measured["all"].base_rate
-    base = "not known" if rate is None else f"{rate:.3f}"
+    base = "not known" if config.base_rate is None else f"{config.base_rate:.3f}"
     at = tuple(f"tihr > {p:g}" for p in config.tihr_thresholds)
     columns = ("queries of", "number", "empty", "hit > 0", *at, "mean tihr", "precision at 10")
     columns += (f"precision at {config.budget}", "new toxic posts", "per 100 queries")

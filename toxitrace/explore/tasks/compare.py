@@ -154,10 +154,11 @@ def differences(first: Measured, second: Measured, yard: Yardstick) -> dict[str,
 
 def figures(one: Measured, digits: int = 3) -> dict[str, str]:
     """A set's figures as they are shown, by name, with intervals where there are any."""
-    values: dict[str, Any] = asdict(one.metrics)
-    values |= {f"qhr@{p:g}": share for p, share in values.pop("qhr_at")}
+    values: dict[str, Any] = {"items": one.n_items, "items without a query": one.n_items_without}
+    for name, value in asdict(one.metrics).items():
+        values |= {f"qhr@{p:g}": share for p, share in value} if name == "qhr_at" else {name: value}
     shown = {name: f"{value:.{digits}f}" if isinstance(value, float) else str(value) for name, value in values.items()}
     for name, found in one.intervals.items():
         if not math.isnan(found.low):
             shown[name] = f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
-    return shown | {"items": str(one.n_items), "items without a query": str(one.n_items_without)}
+    return shown

@@ -65,6 +65,10 @@ class Judging:
         found = self._detector.predict([self._texts[id] for id in new])
         self._verdicts.update((id, one.toxic) for id, one in zip(new, found, strict=True))
 
+    def findable(self, known: Collection[str]) -> frozenset[str]:
+        """Those of the known items that a search can find: on a labelled platform its toxic ones, else all."""
+        return frozenset(id for id in known if self._labels.get(id, self.n_toxic is None))
+
     @property
     def n_toxic(self) -> int | None:
         """Toxic items of the platform; None unless all of them have a label."""

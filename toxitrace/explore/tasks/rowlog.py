@@ -72,7 +72,7 @@ class RowLog:
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows so that they survive the end of this process."""
         taken = list(rows)
-        self._file.write(b"".join(_line(row) for row in taken))
+        self._file.write(b"".join(json_line(row) for row in taken))
         self._file.flush()
         for row in taken:
             self._note(row, str(self.path))
@@ -80,7 +80,7 @@ class RowLog:
     def finish(self, order: Iterable[Key], report: Mapping[str, Any]) -> None:
         """Put the rows into one order, in one move, and note the report in ``OUTPUT.meta.json``."""
         part = self.path.with_name(f"{self.path.name}.part")
-        part.write_bytes(b"".join(_line(self.rows[key]) for key in order if key in self.rows))
+        part.write_bytes(b"".join(json_line(self.rows[key]) for key in order if key in self.rows))
         os.replace(part, self.path)
         self.note(report)
 
@@ -143,7 +143,8 @@ def _hold(file: IO[bytes], path: Path) -> None:
         raise DataError(f"another run is writing to {path}: wait until it ends, or name another output") from None
 
 
-def _line(row: Mapping[str, Any]) -> bytes:
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """A row with its line end, as UTF-8."""
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate is no UTF-8: such a row is written in ASCII

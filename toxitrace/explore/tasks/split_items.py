@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from toxitrace.errors import ConfigError
 from toxitrace.explore.clusters import NEAR_DUPLICATE, near_duplicate_clusters, split_by_cluster
 from toxitrace.explore.records import SeedItem
+from toxitrace.explore.tasks.rowlog import json_line
 
 PARTS = ("train", "dev", "test")
 
@@ -17,7 +17,7 @@ PARTS = ("train", "dev", "test")
 def split_items(
     items: Sequence[SeedItem], output: Path, shares: Sequence[float], *, seed: int, threshold: float = NEAR_DUPLICATE
 ) -> dict[str, int]:
-    """Write ``train.jsonl, dev.jsonl, test.jsonl`` with ``{"id", "text", "label", "spans", "cluster"}`` rows.
+    """Write ``train.jsonl, dev.jsonl, test.jsonl`` with ``{"id", "text", "label", "spans"}`` rows.
 
     Args:
         items: flagged ones.
@@ -37,14 +37,11 @@ def split_items(
     clusters = near_duplicate_clusters([item.text for item in items], threshold)
     ids = [item.id for item in items]
     dealt = split_by_cluster(ids, clusters, dict(zip(PARTS, shares, strict=True)), seed)
-    by_id = {item.id: (item, items[cluster].id) for item, cluster in zip(items, clusters, strict=True)}
+    by_id = {item.id: item for item in items}
     output.mkdir(parents=True, exist_ok=True)
     for part, members in dealt.items():
         unfinished = output / f"{part}.jsonl.part"
-        with unfinished.open("w", encoding="utf-8") as sink:
-            for id in members:
-                item, cluster = by_id[id]
-                row = {"id": id, "text": item.text, "label": 1, "spans": item.spans, "cluster": cluster}
-                sink.write(json.dumps(row, ensure_ascii=False) + "\n")
+        rows = ({"id": id, "text": by_id[id].text, "label": 1, "spans": by_id[id].spans} for id in members)
+        unfinished.write_bytes(b"".join(map(json_line, rows)))
         os.replace(unfinished, output / f"{part}.jsonl")
     return {part: len(members) for part, members in dealt.items()}

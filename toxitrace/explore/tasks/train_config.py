@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import Any
 
 from toxitrace.config import Paths
 from toxitrace.errors import ConfigError
@@ -137,5 +138,5 @@ class DPOTask:
         return DPOSettings(**_fields(self.fit), beta=self.beta, sft_weight=self.sft_weight, lora=lora)
 
 
-def _fields(fit: FitSettings) -> dict[str, object]:
+def _fields(fit: FitSettings) -> dict[str, Any]:
     return {field.name: getattr(fit, field.name) for field in dataclasses.fields(FitSettings)}

@@ -1,0 +1,172 @@
+"""What `explore_queries.py` measured -> its JSON and its table: pooled over seeds, intervals over clusters."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from machine import machine
+
+from toxitrace.explore.tasks.intervals import rate_differences, rate_intervals, rate_names
+
+BEST = "SFT + DPO"
+RATES = {
+    "qhr@0.5": "tihr > 0.5",
+    "qhr": "hit > 0",
+    "qhr@0.05": "tihr > 0.05",
+    "mean_tihr": "mean tihr",
+    "mean_precision_at_10": "P@10",
+}
+COUNTS = {
+    "precision_at_budget": "P at budget",
+    "new_toxic_per_100_queries": "new toxic / 100 queries",
+    "new_toxic_per_1000_reviewed": "new toxic / 1,000 reviewed",
+    "recall": "recall",
+    "distinct_1_chars": "distinct-1",
+    "distinct_2_chars": "distinct-2",
+    "mean_jaccard": "overlap",
+    "n_queries": "queries",
+}
+Row = Mapping[str, Any]
+
+
+def write_result(args: argparse.Namespace, rows: Collection[Row], stages: Collection[Row], about: Row) -> None:
+    """Write JSON and Markdown of what is there so far."""
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    by_system = {system: [row for row in rows if row["system"] == system] for system in systems}
+    names = rate_names()
+    found: dict[str, Any] = {
+        "platform": about,
+        "settings": {
+            name: str(value) if name in ("work", "store", "output") else value for name, value in vars(args).items()
+        },
+        "machine": machine(),
+        "systems": {},
+        "differences": {},
+        "dev": {},
+        "stages": list(stages),
+    }
+    for system, own in by_system.items():
+        rates = rate_intervals(_pooled(own, "test", _clusters(own)), names)
+        found["systems"][system] = {
+            "seeds": [row["seed"] for row in own],
+            "rates": {name: one.to_dict() for name, one in rates.items()},
+            "counts": {name: _spread([row["test"]["metrics"][name] for row in own]) for name in COUNTS},
+            "seconds": [row["test_seconds"] for row in own],
+        }
+        dev = rate_intervals(_pooled(own, "dev", _clusters(own, "dev")), names)
+        found["dev"][system] = {name: one.to_dict() for name, one in dev.items()}
+    if BEST in by_system:
+        for system, own in by_system.items():
+            if system != BEST:
+                found["differences"][system] = _difference(by_system[BEST], own, names)
+    part = args.output.with_suffix(".json.part")
+    part.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, args.output)
+    args.output.with_suffix(".md").write_text(table(found), encoding="utf-8")
+
+
+def table(found: Row) -> str:
+    """The result as Markdown."""
+    about, settings = found["platform"], found["settings"]
+    load = "**Another job ran on the machine: its load is in the seconds.** " if settings["other_load"] else ""
+    return "\n".join(
+        [
+            "# Queries that find toxic posts (`benchmarks/explore_queries.py`)",
+            "",
+            f"{load}{about['n_posts']:,} posts, {about['n_toxic']:,} of them toxic (base rate "
+            f"{about['base_rate']:.4f}); "
+            f"{about['n_annotated']:,} flagged items with an auditor's queries, parted by cluster, seeds "
+            f"{settings['seeds']}; test part. BM25, k = 100, the item itself left out. Rates are over queries of all "
+            "seeds, with 95 % bootstrap intervals over clusters; the other figures are means over seeds ± standard "
+            f"deviation. Review budget {settings['budget']:,} posts; nothing annotated counts as new. The detector "
+            "behind the detector's spans was trained on these very items.",
+            "",
+            *_lines(["queries", *RATES.values()], _rate_cells(found["systems"])),
+            "",
+            *_lines(["queries", *COUNTS.values()], _count_cells(found["systems"])),
+            "",
+            f"{BEST} less the others, paired by cluster:",
+            "",
+            *_lines([f"{BEST} −", *RATES.values()], _difference_cells(found["differences"])),
+            "",
+            "Dev part, by which settings are chosen:",
+            "",
+            *_lines(
+                ["queries", *RATES.values()], _rate_cells({name: {"rates": own} for name, own in found["dev"].items()})
+            ),
+            "",
+            *_lines(["stage", "seed", "seconds", "CPU seconds"], _stage_cells(found["stages"])),
+            "",
+            f"{found['machine']['cores']} cores, {found['machine'].get('cpu', '?')}.",
+            "",
+        ]
+    )
+
+
+def _clusters(rows: Sequence[Row], part: str = "test") -> list[str]:
+    return sorted({cluster for row in rows for cluster in row[f"{part}_rows"]}, key=int)
+
+
+def _pooled(rows: Sequence[Row], part: str, clusters: Sequence[str]) -> Any:
+    """Sums over the seeds, a row for each cluster: a cluster that is tested twice is still one draw."""
+    pooled = np.zeros((len(clusters), 1 + len(rate_names())))
+    for row in rows:
+        for place, cluster in enumerate(clusters):
+            pooled[place] += row[f"{part}_rows"].get(cluster, 0.0)
+    return pooled
+
+
+def _difference(one: Sequence[Row], other: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    seeds = {row["seed"] for row in one} & {row["seed"] for row in other}
+    both = [[row for row in rows if row["seed"] in seeds] for rows in (one, other)]
+    clusters = _clusters([*both[0], *both[1]])
+    found = rate_differences(_pooled(both[0], "test", clusters), _pooled(both[1], "test", clusters), names)
+    return {name: interval.to_dict() for name, interval in found.items()}
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    if not known:
+        return {"mean": None, "standard_deviation": None}
+    return {
+        "mean": statistics.fmean(known),
+        "standard_deviation": statistics.stdev(known) if len(known) > 1 else None,
+    }
+
+
+def _lines(header: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *cells)]
+
+
+def _rate_cells(systems: Row) -> list[list[str]]:
+    def cell(one: Row) -> str:
+        return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" if one["value"] is not None else "–"
+
+    return [[name, *(cell(own["rates"][rate]) for rate in RATES)] for name, own in systems.items()]
+
+
+def _count_cells(systems: Row) -> list[list[str]]:
+    def cell(one: Row) -> str:
+        if one["mean"] is None:
+            return "–"
+        spread = "" if one["standard_deviation"] is None else f" ± {one['standard_deviation']:.3f}"
+        return f"{one['mean']:.3f}{spread}"
+
+    return [[name, *(cell(own["counts"][count]) for count in COUNTS)] for name, own in systems.items()]
+
+
+def _difference_cells(differences: Row) -> list[list[str]]:
+    def cell(one: Row) -> str:
+        return f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]" if one["value"] is not None else "–"
+
+    return [[name, *(cell(own[rate]) for rate in RATES)] for name, own in differences.items()]
+
+
+def _stage_cells(stages: Sequence[Row]) -> list[list[str]]:
+    return [[row["stage"], str(row["seed"]), f"{row['seconds']:.0f}", f"{row['cpu_seconds']:.0f}"] for row in stages]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_platform import read
+
+from toxitrace.errors import ConfigError, DataError
+from toxitrace.explore.tasks.rowlog import RowLog
+
+
+def test_a_torn_line_is_cut_off_and_the_whole_ones_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with RowLog(path, {"k": 1}) as log:
+        log.add([{"id": "a", "n": 1}, {"id": "b", "n": 2}])
+    with open(path, "ab") as file:
+        file.write(b'{"id": "c", "n"')
+    with RowLog(path, {"k": 1}, resume=True) as log:
+        assert list(log.rows) == [("a",), ("b",)]
+        log.add([{"id": "c", "n": 3}])
+        log.finish([("c",), ("a",), ("b",)], {"n": 3})
+    assert [row["id"] for row in read(path)] == ["c", "a", "b"]
+    with RowLog(path, {"k": 1}, resume=True) as log:
+        assert log.report == {"n": 3}
+
+
+def test_an_output_is_neither_overwritten_nor_gone_on_with_under_other_settings(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with RowLog(path, {"k": 1}) as log:
+        log.add([{"id": "a"}])
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="--resume"):
+        RowLog(path, {"k": 1})
+    with pytest.raises(ConfigError, match="k was 1 and is 2"):
+        RowLog(path, {"k": 2}, resume=True)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_no_task_has_made_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "thesis.txt"
+    path.write_text("precious")
+    with pytest.raises(ConfigError, match="says how it was made"):
+        RowLog(path, {}, resume=True)
+    assert path.read_text() == "precious"
+
+
+def test_two_runs_cannot_hold_one_output(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    path = tmp_path / "rows.jsonl"
+    with RowLog(path, {}), pytest.raises(DataError, match="another run"):
+        RowLog(path, {}, resume=True)
+    with RowLog(path, {}, resume=True):
+        pass
+
+
+def test_lone_surrogates_survive(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    with RowLog(path, {}) as log:
+        log.add([{"id": "a", "queries": ["笨\ud800蛋"]}])
+    with RowLog(path, {}, resume=True) as log:
+        assert log.rows["a",]["queries"] == ["笨\ud800蛋"]
