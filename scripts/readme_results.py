@@ -79,11 +79,14 @@ def _step() -> list[str]:
 
 
 def _cusa() -> list[str]:
-    text = (RESULTS / "cusa.md").read_text(encoding="utf-8").strip()
+    """The scores; which differences hold, and how the spans differ, stands in the file."""
+    text = (RESULTS / "cusa.md").read_text(encoding="utf-8")
+    scores = text[text.index("Development parts;") : text.index("Differences in points")].strip()
     return [
-        "Where the spans come from (`benchmarks/cusa.py`): raw clues, the offline refiner, a language model.",
+        "Where the spans come from: raw clues, the offline refiner, a language model (`benchmarks/cusa.py`, "
+        "[more](benchmarks/results/cusa.md)).",
         "",
-        text,
+        scores,
     ]
 
 
