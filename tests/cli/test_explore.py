@@ -60,6 +60,12 @@ def explore(*arguments: Any) -> int:
         ),
         (["queries", "--generator", "lm:x", "--output", "q", "--temperature", "0"], 2, "temperature is 0"),
         (["queries", "--generator", "whole", "--output", "q", "--items", "none.jsonl"], 1, "none.jsonl"),
+        (
+            ["queries", "--generator", "gemini:m", "--output", "q", "--items", "i", "--concurrency", "0"],
+            2,
+            "concurrency",
+        ),
+        (["queries", "--generator", "gemini:m", "--output", "q", "--items", "i", "--cache", "no/c"], 2, "--cache no/c"),
         (["rewards", "--output", "r"], 2, "--queries FILE"),
         (["rewards", "--output", "r", "--queries", "q", "--min-hits", "-1"], 2, "--min-hits is -1"),
         (["preferences", "--output", "p"], 2, "--sampled FILE"),
@@ -123,6 +129,46 @@ def test_queries_by_a_rule_are_written_and_go_on(
     assert explore(*flags, "--resume") == 0
     assert explore(*flags[:3], "--generator", "whole", "--output", output, "--resume") == 2
     assert "generator was 'spans' and is 'whole'" in capsys.readouterr().err
+
+
+def test_items_are_parted_and_those_without_queries_left_out(
+    items: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("sklearn", reason="the train extra is not installed")
+    queries = tmp_path / "q.jsonl"
+    queries.write_text('{"id": "a", "queries": ["x"]}\n{"id": "b", "queries": []}\n')
+    flags = ["split", "--items", items, "--output", tmp_path / "parts", "--shares", 1, 0, 0]
+    assert explore(*flags, "--queries", queries) == 0
+    assert "1 train, 0 dev, 0 test" in capsys.readouterr().err
+    row = json.loads((tmp_path / "parts" / "train.jsonl").read_text(encoding="utf-8"))
+    assert row == {"id": "a", "text": "你真是个笨蛋", "label": 1, "spans": [[4, 6]]}
+
+
+def test_after_ctrl_c_one_line_says_how_to_go_on(
+    items: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from toxitrace.explore import WholeText
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    output = tmp_path / "q.jsonl"
+    flags = ["queries", "--items", items, "--generator", "whole", "--output", output]
+    with monkeypatch.context() as patch:
+        patch.setattr(WholeText, "queries", interrupted)
+        assert explore(*flags) == 130
+    assert "what was done is kept; go on with --resume" in capsys.readouterr().err
+    assert explore(*flags, "--resume") == 0
+
+
+def test_a_recording_of_other_items_is_no_success(
+    items: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"id": "z", "queries": ["x"]}\n')
+    flags = ["queries", "--items", items, "--generator", f"recorded:{other}", "--output", tmp_path / "q.jsonl"]
+    assert explore(*flags) == 1
+    assert "no item has a query" in capsys.readouterr().err
 
 
 def test_the_output_may_not_be_one_of_the_inputs(items: str, capsys: pytest.CaptureFixture[str]) -> None:

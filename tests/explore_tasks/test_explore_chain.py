@@ -55,6 +55,12 @@ def test_the_whole_chain_runs_and_the_trained_model_finds_more_than_the_annotato
     fit = flags("fit", {**FIT, "lr": 1e-3, "max_steps": 4})
     preferred = ["--preferences", out("pairs"), "--model", out("sft"), "--output", out("dpo"), "--adapters", "false"]
     assert explore("dpo", *preferred, *fit) == 0
+    made = (out("dpo") / "model.safetensors").stat().st_mtime_ns
+    assert explore("dpo", *preferred, *fit) == 2
+    assert explore("dpo", *preferred, *fit, "--beta", 0.5, "--resume", "true") == 2
+    assert "begun with another beta" in capsys.readouterr().err
+    assert explore("dpo", *preferred, *fit, "--resume", "true") == 0
+    assert (out("dpo") / "model.safetensors").stat().st_mtime_ns == made
     assert explore("queries", *written, "--generator", f"lm:{out('dpo')}", "--grounded", "--output", out("own")) == 0
     texts = {row["id"]: row["text"] for row in flagged_rows()}
     pieces = [(row["id"], piece) for row in read(out("own")) for query in row["queries"] for piece in query.split()]

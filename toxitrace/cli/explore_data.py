@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from toxitrace.cli.explore_flags import ENGINE_HELP, add_item_flags, flagged, say
-from toxitrace.errors import ConfigError
+from toxitrace.errors import ConfigError, DataError
 
 
 def index_parser() -> ArgumentParser:
@@ -65,6 +65,7 @@ def split_parser() -> ArgumentParser:
         "of them.",
     )
     add_item_flags(parser)
+    parser.add_argument("--queries", metavar="FILE", help="only items with queries in this file; builtin:cold-queries")
     parser.add_argument("--output", metavar="DIR", help="folder that gets the three files")
     parser.add_argument(
         "--shares", nargs=3, type=float, default=[0.7, 0.1, 0.2], metavar="S", help="of train, dev and test"
@@ -78,7 +79,16 @@ def split(config: Any) -> int:
     if not config.output:
         raise ConfigError("expected --output DIR, the folder that gets train.jsonl, dev.jsonl and test.jsonl")
     items = flagged(config, config.seed)
+    from toxitrace.explore.tasks.query_files import read_query_lists
     from toxitrace.explore.tasks.split_items import split_items
+
+    if config.queries:
+        written = read_query_lists(config.queries)
+        items = [item for item in items if written.get(item.id)]
+        if not items:
+            raise DataError(
+                f"{config.queries}: none of the items has a query there; expected some: name the right file"
+            )
 
     sizes = split_items(items, Path(config.output), config.shares, seed=config.seed)
     sys.stderr.write(f"{config.output}: {', '.join(f'{n} {part}' for part, n in sizes.items())}\n")

@@ -56,15 +56,11 @@ def build_parser() -> ArgumentParser:
 
 def run(config: Any) -> int:
     """Write the queries; 1 if some items are left without a row."""
-    from toxitrace.explore.tasks.open_generator import check_spec
+    from toxitrace.explore.tasks.open_generator import ServiceOptions, check_spec
 
     kind = check_spec(config.generator)
     output = output_file(config, *config["items"])
     generate = _generate(config, kind)
-    items = flagged(config, config.seed)
-    from toxitrace.explore.tasks.open_generator import ServiceOptions
-    from toxitrace.explore.tasks.write_queries import write_queries
-
     service = ServiceOptions(
         config.llm_url,
         config.concurrency,
@@ -75,6 +71,9 @@ def run(config: Any) -> int:
         config.timeout_seconds,
         config.cache,
     )
+    items = flagged(config, config.seed)
+    from toxitrace.explore.tasks.write_queries import write_queries
+
     if kind == "lm":
         from toxitrace.training.quiet import quiet_libraries
 
@@ -98,6 +97,9 @@ def run(config: Any) -> int:
     )
     if report.n_left:
         say(f"{report.n_left} items are left ({report.reason or 'not asked'}): go on with --resume")
+        return 1
+    if not report.n_queries:
+        say(f"no item has a query; expected some: is {config.generator} made for these items?")
         return 1
     return 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from toxitrace.search.protocol import SearchEngine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Yardstick:
     """By what sets of queries are measured.
 
@@ -50,7 +50,7 @@ class Yardstick:
             raise ConfigError(f"--thresholds is {list(self.thresholds)}; expected shares in [0, 1): correct them")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measured:
     """One set of queries.
 

@@ -39,16 +39,32 @@ class ServiceOptions:
     """How a language model behind a service is asked, and what that may cost."""
 
     url: str | None = None
+    """Address of another server, e.g. http://localhost:8000/v1."""
     concurrency: int = 8
+    """Requests at the same time."""
     max_cost: float | None = None
+    """Stop before this many US dollars are spent, those of earlier sittings of the same output included."""
     max_requests: int | None = None
+    """Stop before more requests than this are sent, those of earlier sittings included."""
     price_in: float | None = None
+    """US dollars per million tokens of the questions, if not as listed."""
     price_out: float | None = None
+    """US dollars per million tokens of the answers, if not as listed."""
     timeout_seconds: float = 120.0
+    """Longest silence of the service before a request is given up and sent again."""
     cache: str | None = None
+    """File that keeps every answer; none: llm-cache.sqlite beside the output."""
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1:
+            raise ConfigError(f"--concurrency is {self.concurrency}; expected 1 or more requests: raise it")
+        if self.cache is not None and not Path(self.cache).absolute().parent.is_dir():
+            raise ConfigError(
+                f"--cache {self.cache} is in a folder that does not exist: make it first, or name another file"
+            )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Writer:
     """A generator with what a run has to know about it.
 
