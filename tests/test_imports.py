@@ -26,7 +26,12 @@ SCORE_PATH = ["text", "spans", "detector", "report", "types", "settings", "error
 TORCH_FILE = "detector/torch_backend.py"
 
 COMMANDS = [[], ["--help"], ["train", "--help"], ["predict", "--help"], ["pretrain", "--help"], ["info", "--help"]]
-COMMANDS += [["annotate", "--help"], ["annotate", "spans", "--help"], ["explore", "--help"], ["explore", "run", "--help"]]
+COMMANDS += [
+    ["annotate", "--help"],
+    ["annotate", "spans", "--help"],
+    ["explore", "--help"],
+    ["explore", "run", "--help"],
+]
 COMMANDS += [["expand", "--help"], ["expand", "evaluate", "--help"]]
 PROBE = """
 import contextlib, io, json, sys
