@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
 from toxitrace.cli import annotate_compare, annotate_loop
+from toxitrace.cli.tasks import Task, run_task, tasks_parser
 from toxitrace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,50 +23,19 @@ _LLM_HELP = (
 )
 
 
-class _Parser(ArgumentParser):
-    """Knows which task's help to name, and the flag that was probably meant."""
-
-    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
-        try:
-            return super().parse_args(args, *more, **options)
-        except argparse.ArgumentError as error:
-            words = [str(word) for word in (sys.argv[2:] if args is None else args)]
-            raise ConfigError(f"{error}; {_advice(words)}") from None
-
-
-def _advice(words: list[str]) -> str:
-    if not words or words[0] not in _TASKS:
-        return "see toxitrace annotate --help"
-    see = f"see toxitrace annotate {words[0]} --help"
-    known = [flag for flag in _TASKS[words[0]][0]()._option_string_actions if flag.startswith("--")]
-    for flag in (word.partition("=")[0] for word in words if word.startswith("--")):
-        if flag not in known:
-            ends_alike = [other for other in known if other.endswith(f".{flag[2:]}")]
-            close = ends_alike or difflib.get_close_matches(flag, known, n=1)
-            return f"did you mean {close[0]}? {see}" if close else see
-    return see
-
-
 def build_parser() -> ArgumentParser:
     """The command's options."""
-    parser = _Parser(
-        prog="toxitrace annotate",
-        description="Weak spans and rationales for training texts. Texts are sent to the language model that --llm "
-        "names; nothing is asked or paid twice, a run that was stopped goes on with --resume.",
-        exit_on_error=False,  # main does the same, but the tasks take it over before that
+    return tasks_parser(
+        "annotate",
+        "Weak spans and rationales for training texts. Texts are sent to the language model that --llm names; nothing "
+        "is asked or paid twice, a run that was stopped goes on with --resume.",
+        _TASKS,
     )
-    # required=False: jsonargparse would complain in its own words; `run` says what is missing
-    commands = parser.add_subcommands(required=False, dest="task")
-    for name, (build, purpose, _) in _TASKS.items():
-        commands.add_subcommand(name, build(), help=purpose)
-    return parser
 
 
 def run(config: Any) -> int:
     """Run one task; 1 if it ended before its texts did, or some failed."""
-    if not config.task:
-        raise ConfigError(f"expected one of {', '.join(_TASKS)}; see toxitrace annotate --help")
-    return _TASKS[config.task][2](config[config.task])
+    return run_task(config, "annotate", _TASKS)
 
 
 def _spans_parser() -> ArgumentParser:
@@ -143,11 +110,11 @@ def _rationales(config: Any) -> int:
     return _end(runs.annotate_rationales(config.texts, output, options=options, resume=config.resume))
 
 
-_TASKS: dict[str, tuple[Callable[[], ArgumentParser], str, Callable[[Any], int]]] = {
-    "spans": (_spans_parser, "refine a detector's clues into weak spans", _spans),
-    "rationales": (_rationales_parser, "have both sides of every text argued", _rationales),
-    "compare": (annotate_compare.build_parser, "how two span files agree", annotate_compare.run),
-    "loop": (annotate_loop.build_parser, "warm-up, annotation and joint training in one go", annotate_loop.run),
+_TASKS = {
+    "spans": Task(_spans_parser, "refine a detector's clues into weak spans", _spans),
+    "rationales": Task(_rationales_parser, "have both sides of every text argued", _rationales),
+    "compare": Task(annotate_compare.build_parser, "how two span files agree", annotate_compare.run),
+    "loop": Task(annotate_loop.build_parser, "warm-up, annotation and joint training in one go", annotate_loop.run),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
-from toxitrace.cli.settings_parser import build_config, settings_parser
-from toxitrace.errors import ConfigError
+from toxitrace.cli.settings_parser import Config, build_config, settings_parser
+from toxitrace.cli.tasks import Task, run_task, tasks_parser
 from toxitrace.expand import config as settings
 
 if TYPE_CHECKING:
@@ -19,38 +18,19 @@ if TYPE_CHECKING:
     from toxitrace.expand.report import RetrievalReport
 
 
-class _Parser(ArgumentParser):
-    """Says which help to read."""
-
-    def parse_args(self, args: Any = None, *more: Any, **options: Any) -> Any:
-        try:
-            return super().parse_args(args, *more, **options)
-        except argparse.ArgumentError as error:
-            words = [str(word) for word in (sys.argv[2:] if args is None else args)]
-            task = f"{words[0]} " if words and words[0] in _TASKS else ""
-            raise ConfigError(f"{error}; see toxitrace expand {task}--help") from None
-
-
 def build_parser() -> ArgumentParser:
     """The command's options."""
-    parser = _Parser(
-        prog="toxitrace expand",
-        description="Passages that a language model writes for a query, rewarded by how they rank, preferred and "
-        "trained on (LLM-QE), and a dense retriever that searches with them. Sets are folders in BEIR's layout.",
-        exit_on_error=False,  # main does the same, but the tasks take it over before that
+    return tasks_parser(
+        "expand",
+        "Passages that a language model writes for a query, rewarded by how they rank, preferred and trained on "
+        "(LLM-QE), and a dense retriever that searches with them. Sets are folders in BEIR's layout.",
+        _TASKS,
     )
-    commands = parser.add_subcommands(required=False, dest="task")
-    for name, (kind, purpose, _) in _TASKS.items():
-        commands.add_subcommand(name, settings_parser(f"expand {name}", kind.__doc__ or purpose, kind), help=purpose)
-    return parser
 
 
 def run(config: Any) -> int:
     """Run one task; 1 if some queries are left without a row."""
-    if not config.task:
-        raise ConfigError(f"expected one of {', '.join(_TASKS)}; see toxitrace expand --help")
-    kind, _, do = _TASKS[config.task]
-    return do(build_config(config[config.task], kind))
+    return run_task(config, "expand", _TASKS)
 
 
 def _candidates(config: settings.CandidatesConfig) -> int:
@@ -120,15 +100,28 @@ def _run(config: settings.RunConfig) -> int:
 
 
 # task -> (its settings, what it does, how)
-_TASKS: dict[str, tuple[type[Any], str, Callable[[Any], int]]] = {
-    "candidates": (settings.CandidatesConfig, "have expansions written for the queries", _candidates),
-    "answers": (settings.AnswersConfig, "have answers written from the gold documents", _answers),
-    "rewards": (settings.RewardsConfig, "rank the candidates by document and answer", _rewards),
-    "preferences": (settings.PreferencesConfig, "pair the best with the worst candidate", _preferences),
-    "dpo": (settings.TrainDPOConfig, "train a language model on the pairs", _dpo),
-    "train-retriever": (settings.TrainRetrieverConfig, "train a dense retriever", _retriever),
-    "evaluate": (settings.EvaluateConfig, "score and compare retrieval systems", _evaluate),
-    "run": (settings.RunConfig, "all of it, in one folder", _run),
+def _task(name: str, kind: type[Config], purpose: str, do: Callable[[Config], int]) -> Task:
+    """A task whose flags are the fields of a dataclass."""
+    return Task(
+        lambda: settings_parser(f"expand {name}", kind.__doc__ or purpose, kind),
+        purpose,
+        lambda namespace: do(build_config(namespace, kind)),
+    )
+
+
+_TASKS = {
+    "candidates": _task(
+        "candidates", settings.CandidatesConfig, "have expansions written for the queries", _candidates
+    ),
+    "answers": _task("answers", settings.AnswersConfig, "have answers written from the gold documents", _answers),
+    "rewards": _task("rewards", settings.RewardsConfig, "rank the candidates by document and answer", _rewards),
+    "preferences": _task(
+        "preferences", settings.PreferencesConfig, "pair the best with the worst candidate", _preferences
+    ),
+    "dpo": _task("dpo", settings.TrainDPOConfig, "train a language model on the pairs", _dpo),
+    "train-retriever": _task("train-retriever", settings.TrainRetrieverConfig, "train a dense retriever", _retriever),
+    "evaluate": _task("evaluate", settings.EvaluateConfig, "score and compare retrieval systems", _evaluate),
+    "run": _task("run", settings.RunConfig, "all of it, in one folder", _run),
 }
 
 
