@@ -6,7 +6,7 @@ TEXT ?= 你真是个笨蛋，闭上你的臭嘴 今天天气不错 说实话，�
 DEFAULT := exports/default/toxitrace.json
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint type bench clean help
+.PHONY: demo test lint type bench model clean help
 
 help: ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -29,6 +29,9 @@ type: $(VENV)/.installed ## types, strict
 
 bench: $(VENV)/.installed ## the quick benchmarks; the long ones are listed in benchmarks/README.md
 	$(BIN)/python benchmarks/training_step.py
+
+model: $(VENV)/.installed ## the default model from its data (hours; needs ../shared/data)
+	bash scripts/make_default_model.sh
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) runs build *.egg-info
