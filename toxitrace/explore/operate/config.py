@@ -92,7 +92,7 @@ class OperateConfig:
     """Files of the indexed items, {"id", "text"} a line: search engines give ids alone."""
     labels: str | None = None
     """File of known verdicts, {"id", "label"} or {"id", "toxic"} a line: reviewers' decisions, gold labels."""
-    output: str = "runs/explore"
+    output: str = "runs/explore-run"
     """Folder that gets store.sqlite, report.html, queries.jsonl, preferences.jsonl, review-0001.jsonl, ..."""
     generator: str = "spans"
     """spans, keywords, whole, lm:FOLDER, gemini:MODEL, openai:MODEL, or replay:FILE (recorded answers)."""
