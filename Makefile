@@ -17,8 +17,8 @@ demo: $(VENV)/.base ## mark the toxic words of a few sentences; your own: make d
 		$(BIN)/python -m toxitrace train --config configs/smoke.yaml )
 	@$(BIN)/python -m toxitrace predict --format text $$(test -e $(DEFAULT) || echo --model runs/smoke) $(TEXT)
 
-test: $(VENV)/.installed ## run every test (under ten minutes on two cores)
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed ## run every test, in several processes of one thread each (under ten minutes on two cores)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed ## style
 	$(BIN)/ruff check .

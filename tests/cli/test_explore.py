@@ -47,6 +47,7 @@ def explore(*arguments: Any) -> int:
         (["index", "--platform", "none.jsonl", "--engine", "foo:bar"], 2, "--engine is 'foo:bar'"),
         (["index", "--platform", "none.jsonl", "--engine", "bm25:i", "--b", "2"], 2, "--b 2.0"),
         (["index", "--platform", "none.jsonl", "--engine", "bm25:i"], 1, "none.jsonl"),
+        (["index", "--platform", "none.jsonl", "--engine", "milvus:m.db"], 1, "none.jsonl"),
         (["split", "--items", "none.jsonl"], 2, "--output DIR"),
         (["queries", "--output", "q"], 2, "--generator is None"),
         (["queries", "--generator", "whole"], 2, "--output FILE"),
@@ -75,7 +76,9 @@ def explore(*arguments: Any) -> int:
         (["pretrain"], 2, "--texts is missing"),
         (["merge", "x"], 2, "--output DIR"),
         (["merge", "x", "--output", "y"], 1, "adapter_config.json"),
-        (["evaluate"], 2, "one or more files of queries"),
+        (["evaluate"], 2, "--sets with one or more files of queries"),
+        (["evaluate", "--platform", "p.jsonl", "a=x"], 2, "--sets with one or more files of queries"),
+        (["evaluate", "b=x", "--sets", "a=x", "a=y"], 2, "two sets are called 'a'"),
         (["evaluate", "a=x", "a=y"], 2, "two sets are called 'a'"),
         (["evaluate", "a=x", "--baseline", "b"], 2, "expected one of a"),
         (["evaluate", "a=x", "--json", "no/x.json"], 2, "--json"),
@@ -169,6 +172,16 @@ def test_a_recording_of_other_items_is_no_success(
     flags = ["queries", "--items", items, "--generator", f"recorded:{other}", "--output", tmp_path / "q.jsonl"]
     assert explore(*flags) == 1
     assert "no item has a query" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--items", "--platform", "--known", "--thresholds"])
+def test_sets_are_named_by_a_flag_that_no_other_list_can_swallow(flag: str) -> None:
+    from toxitrace.cli.explore_evaluate import build_parser
+
+    value = "0.1" if flag == "--thresholds" else "posts.jsonl"
+    config = build_parser().parse_args(["early=e.jsonl", flag, value, "--sets", "a=a.jsonl", "b.jsonl"])
+    assert (config.files, config.sets) == (["early=e.jsonl"], ["a=a.jsonl", "b.jsonl"])
+    assert [str(one) for one in config[flag[2:]]] == [value]
 
 
 def test_the_output_may_not_be_one_of_the_inputs(items: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toxitrace.errors import DataError
-from toxitrace.expand.beir import read_qrels, read_retrieval_set
+from toxitrace.expand.beir import check_retrieval_files, read_qrels, read_retrieval_set
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ def test_a_document_without_title_is_its_text(own_set: Path) -> None:
     data = read_retrieval_set(own_set, "dev")
     assert data.documents == {"d0": "猫"}
     assert data.n_missing_documents == 3
+    assert data.missing_documents == ("d1", "d2", "d3")
 
 
 def test_the_gold_document_has_the_highest_grade_then_the_smallest_id(own_set: Path) -> None:
@@ -64,6 +65,18 @@ def test_a_broken_file_is_named_with_its_line(own_set: Path, file: str, content:
 def test_a_missing_split_is_answered_with_those_there_are(retrieval_set: Path) -> None:
     with pytest.raises(DataError, match="splits are dev, train"):
         read_retrieval_set(retrieval_set, "test")
+
+
+def test_a_folder_that_is_not_there_is_no_set(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none is no folder"):
+        check_retrieval_files(tmp_path / "none", "test")
+
+
+@pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl"])
+def test_a_missing_file_of_a_set_is_named(own_set: Path, file: str) -> None:
+    (own_set / file).unlink()
+    with pytest.raises(DataError, match=f"{file} does not exist; expected it beside qrels"):
+        check_retrieval_files(own_set, "dev")
 
 
 def test_qrels_without_a_header_are_read_too(tmp_path: Path) -> None:

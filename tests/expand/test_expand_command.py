@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import yaml
 from toxitrace.cli.expand import build_parser
 from toxitrace.cli.expand import run as expand
 from toxitrace.cli.settings_parser import build_config
-from toxitrace.errors import ConfigError
+from toxitrace.errors import ConfigError, DataError
 from toxitrace.expand.config import DPOTraining, EvaluateConfig, RunConfig, TrainRetrieverConfig
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
@@ -82,3 +86,61 @@ def test_an_evaluation_prints_its_table_to_stdout(retrieval_set: Path, capsys: p
     out = capsys.readouterr().out
     assert "tiny/dev, 8 queries" in out
     assert "bm25" in out
+
+
+# in a fresh process: what the calls of this one loaded would hide it
+KEYWORDS_ALONE = """
+import json, sys
+from toxitrace.cli.main import main
+codes = [main(["expand", "evaluate", "--data", data, "--split", "dev"]) for data in sys.argv[1:]]
+heavy = {"torch", "transformers", "lightning", "sentence_transformers", "datasets", "trl", "peft", "pymilvus"}
+print(json.dumps([codes, sorted(heavy & set(sys.modules))]))
+"""
+
+
+def test_a_missing_folder_and_keywords_alone_load_no_training_library(retrieval_set: Path) -> None:
+    pytest.importorskip("bm25s", reason="the explore extra is not installed")
+    arguments = [sys.executable, "-c", KEYWORDS_ALONE, "none", str(retrieval_set)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "none is no folder" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [[1, 0], []]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rewards", "--candidates", "c", "--answers", "a", "--retriever", "r", "--output", "o"],
+        ["train-retriever", "--encoder", "e", "--output", "o"],
+        ["evaluate", "--systems", "[dense]", "--retriever", "r"],
+        ["run", "--encoder", "e", "--output", "o"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_inputs_are_looked_for_before_libraries_are_loaded(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads() -> None:
+        raise AssertionError("libraries were loaded first")
+
+    monkeypatch.setattr("toxitrace.cli.expand.quiet_training", loads)
+    with pytest.raises(DataError, match="is no folder"):
+        expand(build_parser().parse_args([*arguments, "--data", str(tmp_path / "none")]))
+
+
+def test_an_earlier_report_that_is_not_there_is_named_at_once(retrieval_set: Path) -> None:
+    arguments = ["evaluate", "--data", str(retrieval_set), "--split", "dev", "--against", "none.json"]
+    with pytest.raises(DataError, match=r"--against none.json does not exist"):
+        expand(build_parser().parse_args(arguments))
+
+
+def test_judged_documents_that_the_corpus_lacks_are_told_with_an_example(
+    retrieval_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(retrieval_set, tmp_path / "own"))
+    lines = (own / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (own / "corpus.jsonl").write_text("".join(lines[2:]), encoding="utf-8")
+    arguments = ["evaluate", "--split", "dev", "--data"]
+    assert expand(build_parser().parse_args([*arguments, str(own)])) == 0
+    assert "lacks 2 of the documents that qrels/dev.tsv judges (first 'd0')" in capsys.readouterr().err
+    assert expand(build_parser().parse_args([*arguments, str(retrieval_set)])) == 0
+    assert "lacks" not in capsys.readouterr().err

@@ -11,7 +11,7 @@ from made_up import seeds, tiny_size
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from toxitrace.errors import ConfigError, DataError, ModelError
-from toxitrace.explore import PretrainLMSettings, SmallLMSize, render
+from toxitrace.explore import PretrainLMSettings, SmallLMSize, language_model, render
 from toxitrace.explore.language_model import load_language_model, save_language_model
 from toxitrace.explore.pretraining import Blocks, pretrain_language_model
 from toxitrace.explore.prompts import END, MARKERS, clean
@@ -81,6 +81,26 @@ def test_a_size_that_cannot_be_is_refused() -> None:
 def test_a_folder_without_a_model_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_language_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nope", "runs/sft/nope", "./nope", "/nope/nope", "../nope", "owner/"])
+def test_a_path_that_is_not_there_fails_without_asking_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language_model, "get_hf_file_metadata", lambda url: pytest.fail("asked"))
+    with pytest.raises(ModelError, match=f"^{name} does not exist; expected a model folder or a hub name OWNER/NAME"):
+        load_language_model(name)
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def down(url: str) -> None:
+        asked.append(url)
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(language_model, "get_hf_file_metadata", down)
+    with pytest.raises(ModelError, match=r"owner/name is no folder and could not be loaded from the hub \(no network"):
+        load_language_model("owner/name")
+    assert len(asked) == 1
 
 
 def test_blocks_hold_the_texts_in_order_with_an_end_behind_each() -> None:

@@ -108,6 +108,15 @@ def test_an_item_without_a_reply_makes_the_exit_code_one(
     )
 
 
+def test_the_wrong_file_of_items_makes_the_exit_code_one(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write(tmp_path / "other.jsonl", [{"id": "x", "text": "早上好"}])
+    assert run(*flags, "--items", other) == 1
+    assert "ended early: --items is not the file that was indexed" in (said := capsys.readouterr().err)
+    assert "the command with the right --items goes on" in said
+
+
 def test_ctrl_c_says_what_is_left_and_ends_with_130(flags: list[str]) -> None:
     command = [sys.executable, "-c", CHILD, *flags, "--queries_per_second", "0.01"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as child:

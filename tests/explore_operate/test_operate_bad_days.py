@@ -84,6 +84,20 @@ def test_a_reply_without_a_query_and_a_refusal_are_counted(sittings: Sittings) -
     assert sittings.sit(seeds(*texts), generator=record(sittings, texts)).n_searches == 0
 
 
+def test_empty_and_cut_replies_are_no_refusals(sittings: Sittings) -> None:
+    texts = {
+        "你是笨蛋": "",
+        "他是笨蛋": '{"queries": []}',
+        "大笨蛋": "null",
+        "笨蛋吗": '{"queries": ["骗子 故事", "你真',
+        "笨蛋啊": '["笨\\u0000蛋"]',
+    }
+    engine = PairEngine(POSTS)
+    assert sittings.sit(seeds(*texts), engine, generator=record(sittings, texts)).complete
+    assert engine.asked == ["骗子 故事"]
+    assert sittings.bad_days() == {"no_query": 4, "dropped_lines": 3}
+
+
 def test_an_item_without_a_reply_is_asked_again_by_the_next_sitting(sittings: Sittings) -> None:
     two = seeds("你是笨蛋", "他是笨蛋")
     ending = sittings.sit(two, generator=record(sittings, {"你是笨蛋": "笨蛋 又来了"}))

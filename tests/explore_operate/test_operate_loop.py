@@ -34,11 +34,84 @@ def test_the_same_command_again_searches_nothing_and_lists_nothing_new(sittings:
     assert not (sittings.output / "review-0002.jsonl").exists()
 
 
-def test_a_higher_budget_fills_the_list_up(sittings: Sittings) -> None:
+def test_a_higher_budget_begins_another_list_and_leaves_the_first_as_it_is(sittings: Sittings) -> None:
     sittings.sit(flagged("p0", "p2"), budget=1)
-    assert [row["id"] for row in sittings.review()] == ["p3"]
-    sittings.sit(flagged("p0", "p2"), budget=2)
-    assert [row["id"] for row in sittings.review()] == ["p3", "p1"]
+    before = (sittings.output / "review-0001.jsonl").read_bytes()
+    for _ in range(2):
+        sittings.sit(flagged("p0", "p2"), budget=2)
+        assert (sittings.output / "review-0001.jsonl").read_bytes() == before
+        assert [row["id"] for row in sittings.review(2)] == ["p1"]
+        assert not (sittings.output / "review-0003.jsonl").exists()
+    assert f"no further posts to review; the last list is {sittings.output / 'review-0002.jsonl'}" in sittings.said
+
+
+def test_verdicts_leave_a_written_list_as_it_is(sittings: Sittings) -> None:
+    sittings.sit(flagged("p0", "p2"))
+    before = (sittings.output / "review-0001.jsonl").read_bytes()
+    labels = write(sittings.folder / "labels.jsonl", [{"id": "p3", "label": 1}])
+    sittings.sit(flagged("p0", "p2"), labels=labels)
+    assert (sittings.output / "review-0001.jsonl").read_bytes() == before
+    assert "of 1 with a label 100.0% are toxic" in (sittings.output / "report.html").read_text()
+
+
+def test_a_list_that_was_moved_away_does_not_come_back_with_the_next_one(sittings: Sittings) -> None:
+    sittings.sit(flagged("p0"), budget=1)
+    (sittings.output / "review-0001.jsonl").unlink()
+    sittings.sit(flagged("p0"), budget=9)
+    assert [path.name for path in sittings.output.glob("review-*")] == ["review-0002.jsonl"]
+
+
+def test_posts_with_a_verdict_are_counted_and_not_listed(sittings: Sittings) -> None:
+    labels = write(sittings.folder / "labels.jsonl", [{"id": "p3", "label": 1}, {"id": "p7", "label": 0}])
+    sittings.sit(flagged("p0", "p2"), labels=labels)
+    assert [row["id"] for row in sittings.review()] == ["p1"]
+    said = "2 found posts have a verdict in --labels and are not listed for review"
+    assert said in sittings.said
+    assert said in (sittings.output / "report.html").read_text()
+
+
+def test_it_is_said_when_all_that_is_toxic_is_flagged_already(sittings: Sittings) -> None:
+    toxic = ("p0", "p1", "p2", "p3", "p7")
+    sittings.sit(flagged(*toxic))
+    (warning,) = [line for line in sittings.said if line.startswith("warning: ")]
+    assert "nothing new was found" in warning
+    assert "nothing new was found" in (sittings.output / "report.html").read_text()
+    sittings.sit(flagged(*toxic[:-1]), generator="whole")
+    said = "the detector calls no result toxic but 5 flagged items"
+    assert any(said in line for line in sittings.said)
+
+
+def test_nothing_of_the_kind_is_said_when_something_new_was_found(sittings: Sittings) -> None:
+    sittings.sit(flagged("p0", "p2"))
+    assert not any("warning" in line for line in sittings.said)
+
+
+def test_a_file_of_items_that_was_not_indexed_ends_the_sitting(sittings: Sittings) -> None:
+    other = {f"q{n}": text for n, text in enumerate(POSTS.values())}
+    for _ in range(2):
+        ending = sittings.sit(flagged("p0", "p2"), PairEngine(POSTS), posts=other, batch=1)
+        assert ending.reason.startswith("--items is not the file that was indexed")
+        assert ending.advice == "the command with the right --items goes on"
+        assert not ending.complete
+    assert ending.n_seeds_left == 1  # nothing more is spent on it
+    assert not (sittings.output / "review-0001.jsonl").exists()
+    assert sittings.sit(flagged("p0", "p2")).complete
+    assert sittings.review()
+
+
+def test_an_empty_file_of_flagged_items_is_said_to_be_empty(sittings: Sittings) -> None:
+    with pytest.raises(DataError, match=r"--flagged .*flagged\.jsonl is empty; expected items"):
+        sittings.sit([])
+    with pytest.raises(DataError, match="no flagged item is toxic"):
+        sittings.sit([{"text": "早上好"}])
+
+
+def test_the_report_has_no_empty_tables(sittings: Sittings) -> None:
+    sittings.sit(flagged("p0"))
+    page = (sittings.output / "report.html").read_text()
+    assert "Queries that found most" in page
+    assert "Labels against detector" not in page
+    assert "Queries that are retired" not in page
 
 
 def test_a_new_list_names_no_post_of_the_old_one(sittings: Sittings) -> None:
@@ -94,7 +167,7 @@ def test_labels_and_detector_are_both_kept_and_their_difference_is_said(sittings
     assert (row["tihr"], row["tihr_label"], row["tihr_detector"]) == (0.5, 0.5, 1.0)
     assert any("agree on 50.0% of 2 posts" in line for line in sittings.said)
     page = (sittings.output / "report.html").read_text()
-    assert all(said in page for said in ("0.500, 1.000", "base rate 0.250", "of 2 with a label 50.0% are toxic"))
+    assert all(said in page for said in ("0.500, 1.000", "base rate 0.250", "Labels against detector"))
 
 
 def test_reviewers_verdicts_change_what_a_query_is_worth_without_a_search(sittings: Sittings) -> None:
@@ -116,7 +189,8 @@ def test_another_detector_scores_everything_anew(sittings: Sittings) -> None:
     detector = FakeDetector(["又来"])
     sittings.sit(flagged("p0"), detector=detector, detector_mark="e")
     assert sittings.queries()["笨蛋"]["tihr_detector"] == 0.5
-    assert {row["id"]: row["toxic"] for row in sittings.review()} == {"p3": False, "p1": True}
+    assert sittings.queries()["笨蛋"]["tihr"] == 0.5
+    assert [row["probability"] for row in sittings.review()] == [0.9, 0.8]  # a written list stays as it is
 
 
 def test_good_and_bad_queries_of_an_item_become_preferences(sittings: Sittings) -> None:
@@ -177,4 +251,16 @@ def test_another_k_is_refused(sittings: Sittings) -> None:
 
 def test_progress_counts_searches(sittings: Sittings) -> None:
     sittings.sit(flagged("p0", "p2"))
+    assert sittings.progress == [(1, 1), (2, 0)]
+
+
+def test_progress_counts_over_the_run_not_the_batch(sittings: Sittings) -> None:
+    sittings.sit(flagged("p0", "p2", "p6"), batch=1)
+    assert sittings.progress == [(1, 2), (2, 1), (3, 0)]
+    sittings.sit(flagged("p0", "p2", "p6", "p7"), mark="2", batch=1)
+    assert sittings.progress == [(1, 2), (2, 1), (3, 0)]
+
+
+def test_progress_counts_no_further_than_the_quota(sittings: Sittings) -> None:
+    sittings.sit(flagged("p0", "p2", "p6"), max_searches=2)
     assert sittings.progress == [(1, 1), (2, 0)]

@@ -19,10 +19,17 @@ from toxitrace.explore.operate.store import Store
 def test_a_second_run_on_one_store_is_refused_while_the_first_lasts(tmp_path: Path) -> None:
     with (
         closing(open_database(tmp_path / "s.sqlite")),
-        pytest.raises(DataError, match=r"s\.sqlite is in use by another run"),
+        pytest.raises(DataError, match=r"s\.sqlite: another run uses it; wait until it ends"),
     ):
         open_database(tmp_path / "s.sqlite")
     open_database(tmp_path / "s.sqlite").close()
+
+
+def test_an_output_that_is_a_file_is_said_to_be_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DataError, match=f"--output {folder} is not a folder"):
+            open_database(folder / "s.sqlite")
 
 
 def test_a_file_of_something_else_stays_as_it_is(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from local_service import LocalService, status
 from operate_doubles import POSTS, PairEngine, Sittings, flagged
 
+from toxitrace.errors import ConfigError
 from toxitrace.explore.operate import AskSettings
+from toxitrace.llm.retry import RetryPolicy
 
 
 def test_a_service_is_asked_once_and_answers_from_the_cache_afterwards(sittings: Sittings, loopback_only: None) -> None:
@@ -32,6 +36,50 @@ def test_a_service_that_answers_nobody_is_not_asked_for_every_item(sittings: Sit
         assert service.n_requests == 20
     assert ending.n_seeds_left == 60
     assert not ending.complete
+
+
+def test_a_service_that_cannot_be_reached_is_said_at_once_and_its_requests_are_not_counted(
+    sittings: Sittings, loopback_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai", reason="the llm extra is not installed")
+    n_said: list[int] = []  # before every wait
+
+    def no_wait(self: RetryPolicy, *_: Any) -> float:
+        n_said.append(len(sittings.said))
+        return 0.0
+
+    monkeypatch.setattr(RetryPolicy, "wait_seconds", no_wait)
+    with LocalService() as service:
+        url = service.openai_url
+    ask = AskSettings(concurrency=1)
+    ending = sittings.sit(flagged("p0", "p2"), generator="openai:m", llm_url=url, ask=ask)
+    assert n_said[0] == 1
+    assert sittings.said[0].startswith(f"the language model at {url} cannot be reached")
+    assert sum("each request is tried again" in line for line in sittings.said) == 1
+    assert "check the network, the proxy and --llm_url" in ending.reason
+    assert (ending.n_seeds_left, sittings.bad_days()) == (2, {})
+
+
+def test_requests_that_the_budget_held_back_are_not_counted(sittings: Sittings, loopback_only: None) -> None:
+    pytest.importorskip("openai", reason="the llm extra is not installed")
+    with LocalService(answer=lambda asked: '{"queries": ["骗子 故事"]}') as service:
+        ask = AskSettings(concurrency=1, max_requests=1)
+        ending = sittings.sit(flagged("p0", "p2"), generator="openai:m", llm_url=service.openai_url, ask=ask)
+    assert ending.reason == "some items got no reply: --ask.max_requests 1 is reached: raise it to go on"
+    assert (ending.n_seeds_left, sittings.bad_days()) == (1, {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"ask": AskSettings(max_cost=1.0)}, "--ask.max_cost needs .*give --ask.price_in and --ask.price_out"),
+        ({"ask": AskSettings(price_in=1.0)}, "--ask.price_out is missing; expected both --ask.price_in and"),
+        ({"llm_url": "nowhere"}, "--llm_url is 'nowhere'"),
+    ],
+)
+def test_messages_name_the_flags_of_this_command(sittings: Sittings, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        sittings.sit(flagged("p0"), **{"generator": "openai:m", "llm_url": "http://localhost:1/v1", **changes})
 
 
 def test_a_model_in_a_folder_writes_grounded_queries(sittings: Sittings) -> None:

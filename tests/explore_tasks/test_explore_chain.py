@@ -66,8 +66,9 @@ def test_the_whole_chain_runs_and_the_trained_model_finds_more_than_the_annotato
     pieces = [(row["id"], piece) for row in read(out("own")) for query in row["queries"] for piece in query.split()]
     assert all(piece in texts[id] for id, piece in pieces)
     capsys.readouterr()
-    sets = [f"own={out('own')}", f"annotator={out('noted')}", "--items", items, "--resamples", 20]
-    assert explore("evaluate", *sets, *search, "--baseline", "annotator", "--json", out("report.json")) == 0
+    sets = ["--sets", f"own={out('own')}", f"annotator={out('noted')}"]
+    compared = ["--items", items, *search, *sets, "--resamples", 20, "--baseline", "annotator"]
+    assert explore("evaluate", *compared, "--json", out("report.json")) == 0
     shown = capsys.readouterr().out
     assert "36 items in" in shown
     assert "less annotator" in shown

@@ -38,3 +38,9 @@ def test_a_password_in_the_address_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigError, match="MILVUS_TOKEN") as caught:
         open_engine("milvus:http://user:secret@localhost:19530")
     assert "secret" not in str(caught.value)
+
+
+def test_a_milvus_file_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"m.db does not exist.*index the items first"):
+        open_engine(f"milvus:{tmp_path / 'm.db'}#posts")
+    assert not list(tmp_path.iterdir())

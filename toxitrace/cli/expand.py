@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from toxitrace.cli.quiet import quiet_training
 from toxitrace.cli.settings_parser import Config, build_config, settings_parser
 from toxitrace.cli.tasks import Task, run_task, tasks_parser
+from toxitrace.errors import DataError
 from toxitrace.expand import config as settings
+from toxitrace.expand.beir import check_retrieval_files
 
 if TYPE_CHECKING:
     from toxitrace.expand.candidates import GenerationReport, Progress
@@ -50,7 +54,9 @@ def _answers(config: settings.AnswersConfig) -> int:
 
 
 def _rewards(config: settings.RewardsConfig) -> int:
-    _quiet()
+    check_retrieval_files(config.data, config.split)
+    _check_files(candidates=config.candidates, answers=config.answers)
+    quiet_training()
     from toxitrace.expand import tasks
 
     tasks.rewards(config, _say)
@@ -58,7 +64,8 @@ def _rewards(config: settings.RewardsConfig) -> int:
 
 
 def _preferences(config: settings.PreferencesConfig) -> int:
-    _quiet()
+    _check_files(candidates=config.candidates, rewards=config.rewards)
+    quiet_training()
     from toxitrace.expand import tasks
 
     tasks.preferences(config, _say)
@@ -66,7 +73,8 @@ def _preferences(config: settings.PreferencesConfig) -> int:
 
 
 def _dpo(config: settings.TrainDPOConfig) -> int:
-    _quiet()
+    _check_files(preferences=config.preferences)
+    quiet_training()
     from toxitrace.expand import tasks
 
     tasks.dpo(config, _say)
@@ -74,7 +82,9 @@ def _dpo(config: settings.TrainDPOConfig) -> int:
 
 
 def _retriever(config: settings.TrainRetrieverConfig) -> int:
-    _quiet()
+    check_retrieval_files(config.data, config.split)
+    _check_files(expansions=config.expansions)
+    quiet_training()
     from toxitrace.expand import tasks
 
     tasks.retriever(config, _say)
@@ -82,15 +92,20 @@ def _retriever(config: settings.TrainRetrieverConfig) -> int:
 
 
 def _evaluate(config: settings.EvaluateConfig) -> int:
-    _quiet()
+    check_retrieval_files(config.data, config.split)
+    _check_files(expansions=config.expansions, against=config.against)
+    if config.is_dense:  # keywords alone need none of the libraries that this loads
+        quiet_training()
     from toxitrace.expand import tasks
 
-    _show(tasks.evaluate(config))
+    _show(tasks.evaluate(config, _say))
     return 0
 
 
 def _run(config: settings.RunConfig) -> int:
-    _quiet()
+    for split in (config.train_split, config.test_split):
+        check_retrieval_files(config.data, split)
+    quiet_training()
     from toxitrace.expand import pipeline
 
     with _progress() as progress:
@@ -130,10 +145,11 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _quiet() -> None:
-    from toxitrace.training.quiet import quiet_libraries
-
-    quiet_libraries()
+def _check_files(**paths: str | None) -> None:
+    """Before libraries are loaded, which takes long."""
+    for name, path in paths.items():
+        if path and not Path(path).is_file():
+            raise DataError(f"--{name} {path} does not exist; expected a file: check the path")
 
 
 @contextlib.contextmanager

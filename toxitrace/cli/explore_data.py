@@ -39,16 +39,17 @@ def index(config: Any) -> int:
     from toxitrace.search import BM25Engine, Item, MilvusEngine, SearchEngine
 
     kind, _, place = config.engine.partition(":")
+    if kind not in ("bm25", "milvus") or not place.strip():
+        raise ConfigError(f"--engine is {config.engine!r}; expected {ENGINE_HELP}")
+    # before the engine: Milvus Lite makes its file when it is opened
+    items = [Item(item.id, item.text) for item in read_items(config.platform)]
     engine: SearchEngine
-    if kind == "bm25" and place.strip():
+    if kind == "bm25":
         engine = BM25Engine(config.k1, config.b)
-    elif kind == "milvus" and place.strip():
+    else:
         uri, _, collection = place.strip().partition("#")
         token = os.environ.get("MILVUS_TOKEN", "").strip() or None
         engine = MilvusEngine(uri, collection or "toxitrace", token=token, k1=config.k1, b=config.b)
-    else:
-        raise ConfigError(f"--engine is {config.engine!r}; expected {ENGINE_HELP}")
-    items = [Item(item.id, item.text) for item in read_items(config.platform)]
     say(f"indexing {len(items):,} posts")
     engine.index(items)
     if isinstance(engine, BM25Engine):

@@ -21,7 +21,11 @@ def build_parser() -> ArgumentParser:
         description="Hit rates, precision, yield, recall and diversity of sets of queries over the same flagged items. "
         "Rates have bootstrap intervals over clusters of near-duplicate items, yields jackknife intervals.",
     )
-    parser.add_argument("sets", nargs="*", metavar="[NAME=]FILE", help="rows of id and queries, a set in each file")
+    parser.add_argument(
+        "--sets", nargs="+", default=[], metavar="[NAME=]FILE", help="rows of id and queries, a set in each file"
+    )
+    # before all flags: one of several values would take them for its own
+    parser.add_argument("files", nargs="*", metavar="[NAME=]FILE", help="the same as --sets, ahead of all flags")
     add_item_flags(parser)
     add_search_flags(parser)
     parser.add_argument(
@@ -40,7 +44,7 @@ def build_parser() -> ArgumentParser:
 
 def run(config: Any) -> int:
     """Print figures, and differences from the baseline."""
-    named = _named(config.sets)
+    named = _named([*config.files, *config.sets])
     if config.baseline and config.baseline not in named:
         raise ConfigError(f"--baseline is {config.baseline!r}; expected one of {', '.join(named)}: name one of them")
     if config.json and not Path(config.json).absolute().parent.is_dir():
@@ -125,7 +129,7 @@ def run(config: Any) -> int:
 def _named(sets: list[str]) -> dict[str, str]:
     """``NAME=FILE`` or ``FILE``, whose name is then that of the file."""
     if not sets:
-        raise ConfigError("expected one or more files of queries, as FILE or NAME=FILE")
+        raise ConfigError("expected --sets with one or more files of queries, as FILE or NAME=FILE: add it")
     named: dict[str, str] = {}
     for one in sets:
         name, found, path = one.partition("=")

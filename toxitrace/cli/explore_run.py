@@ -55,7 +55,7 @@ def run(namespace: Namespace) -> int:
         _say(f"interrupted: {left}: the same command goes on")
         raise KeyboardInterrupt
     if not ending.complete:
-        _say(f"ended early: {ending.reason}; {left}: the same command goes on")
+        _say(f"ended early: {ending.reason}; {left}: {ending.advice}")
         return 1
     if ending.n_seeds_left or ending.n_searches_left:
         _say(f"--max_searches {config.max_searches} is reached; {left}: the same command goes on")

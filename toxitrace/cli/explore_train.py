@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from toxitrace.cli.explore_flags import say
+from toxitrace.cli.quiet import quiet_training
 from toxitrace.cli.settings_parser import build_config, settings_parser
 from toxitrace.errors import ConfigError
 from toxitrace.explore.tasks.train_config import DPOTask, PretrainTask, SFTTask
@@ -31,7 +31,7 @@ def dpo_parser() -> ArgumentParser:
 def pretrain(namespace: Any) -> int:
     """Train a small model from scratch."""
     task = build_config(namespace, PretrainTask)
-    _quiet()
+    quiet_training()
     from toxitrace.explore.tasks import train
 
     train.pretrain(task, say)
@@ -41,7 +41,7 @@ def pretrain(namespace: Any) -> int:
 def sft(namespace: Any) -> int:
     """Train on annotators' queries."""
     task = build_config(namespace, SFTTask)
-    _quiet()
+    quiet_training()
     from toxitrace.explore.tasks import train
 
     folder = train.sft(task, say)
@@ -52,7 +52,7 @@ def sft(namespace: Any) -> int:
 def dpo(namespace: Any) -> int:
     """Train on pairs."""
     task = build_config(namespace, DPOTask)
-    _quiet()
+    quiet_training()
     from toxitrace.explore.tasks import train
 
     train.dpo(task, say)
@@ -75,18 +75,8 @@ def merge(config: Any) -> int:
     """Merge and say where the model is."""
     if not config.output:
         raise ConfigError("expected --output DIR, the folder of the whole model")
-    _quiet()
+    quiet_training()
     from toxitrace.explore.language_model import merge as fold_in
 
     say(f"model written to {fold_in(config.adapter, config.output)}")
     return 0
-
-
-def _quiet() -> None:
-    from toxitrace.training.quiet import quiet_libraries
-
-    quiet_libraries()
-    if find_spec("datasets") is not None:  # what is missing is said where it is needed
-        from datasets import disable_progress_bars
-
-        disable_progress_bars()

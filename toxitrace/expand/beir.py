@@ -28,8 +28,8 @@ class RetrievalSet:
         queries: id -> text, those of the split alone, in the order of the qrels.
         qrels: query id -> document id -> grade; 0 is judged and not relevant.
         answers: query id -> recorded answer (``metadata.answer``), where there is one.
-        n_missing_documents: judged documents that the corpus lacks; they stay in ``qrels``, where nothing can find
-            them, as in every evaluation of such a set.
+        missing_documents: ids of judged documents that the corpus lacks, sorted; they stay in ``qrels``, where nothing
+            can find them, as in every evaluation of such a set.
     """
 
     name: str
@@ -37,7 +37,12 @@ class RetrievalSet:
     queries: Mapping[str, str]
     qrels: Qrels
     answers: Mapping[str, str]
-    n_missing_documents: int = 0
+    missing_documents: tuple[str, ...] = ()
+
+    @property
+    def n_missing_documents(self) -> int:
+        """How many judged documents the corpus lacks."""
+        return len(self.missing_documents)
 
     def gold(self, query_id: str) -> str | None:
         """The best document of a query that is in the corpus: highest grade, then smallest id; None without one."""
@@ -56,7 +61,8 @@ def read_retrieval_set(folder: str | os.PathLike[str], split: str = "test") -> R
         DataError: a file is missing or has an unusable row, an id occurs twice, or the qrels belong to another set.
     """
     root = Path(folder)
-    judged = read_qrels(_qrels_file(root, split))
+    check_retrieval_files(root, split)
+    judged = read_qrels(root / "qrels" / f"{split}.tsv")
     documents = read_documents(root / "corpus.jsonl")
     texts, answers = read_queries(root / "queries.jsonl")
     if missing := [id for id in judged if id not in texts]:
@@ -77,8 +83,26 @@ def read_retrieval_set(folder: str | os.PathLike[str], split: str = "test") -> R
         queries={id: texts[id] for id in judged},
         qrels=judged,
         answers={id: answers[id] for id in judged if id in answers},
-        n_missing_documents=len(lacking),
+        missing_documents=tuple(sorted(lacking)),
     )
+
+
+def check_retrieval_files(folder: str | os.PathLike[str], split: str) -> None:
+    """Whether a split's three files are there, unread: soon enough to say so before any library is loaded.
+
+    Raises:
+        DataError: one is missing.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder; expected one in BEIR's layout, with corpus.jsonl, queries.jsonl, qrels/")
+    qrels = root / "qrels" / f"{split}.tsv"
+    if not qrels.is_file():
+        found = ", ".join(sorted(other.stem for other in (root / "qrels").glob("*.tsv"))) or "none"
+        raise DataError(f"{qrels} does not exist; expected a folder in BEIR's layout: its splits are {found}")
+    for path in (root / "corpus.jsonl", root / "queries.jsonl"):
+        if not path.is_file():
+            raise DataError(f"{path} does not exist; expected it beside qrels/: fetch the set's files together")
 
 
 def read_documents(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -131,14 +155,6 @@ def read_qrels(path: str | os.PathLike[str]) -> dict[str, dict[str, int]]:
     if not judged:
         raise DataError(f"{path} judges nothing; expected at least one line: check that it is the right file")
     return judged
-
-
-def _qrels_file(root: Path, split: str) -> Path:
-    path = root / "qrels" / f"{split}.tsv"
-    if not path.is_file():
-        found = ", ".join(sorted(other.stem for other in (root / "qrels").glob("*.tsv"))) or "none"
-        raise DataError(f"{path} does not exist; expected a folder in BEIR's layout: its splits are {found}")
-    return path
 
 
 def _rows(path: str | os.PathLike[str]) -> list[tuple[str, dict[str, Any]]]:

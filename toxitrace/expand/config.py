@@ -268,10 +268,15 @@ class EvaluateConfig:
             raise ConfigError(
                 f"{len(self.systems)} systems to depth {self.depth}; expected one or more, and 100 or more"
             )
-        if not self.retriever and {"dense", "hybrid"} & set(self.systems):
+        if not self.retriever and self.is_dense:
             raise ConfigError("--systems names dense or hybrid; expected --retriever FOLDER with it: add it")
         if not self.expansions and "bm25-expanded" in self.systems:
             raise ConfigError("--systems names bm25-expanded; expected --expansions FILE with it: add it")
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether an encoder is needed."""
+        return not {"dense", "hybrid"}.isdisjoint(self.systems)
 
 
 @dataclass(frozen=True)

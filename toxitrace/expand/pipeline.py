@@ -54,7 +54,7 @@ def run(config: RunConfig, say: tasks.Say, progress: Progress | None = None) -> 
     trained = folder / "retriever"
     if not (trained / RETRIEVER_FILE).is_file():
         _retriever(config, folder, trained, say)
-    return _evaluate(config, folder, trained)
+    return _evaluate(config, folder, trained, say)
 
 
 def _tune_writer(config: RunConfig, folder: Path, say: tasks.Say, progress: Progress | None) -> None:
@@ -147,7 +147,7 @@ def _retriever(config: RunConfig, folder: Path, output: Path, say: tasks.Say) ->
     tasks.retriever(task, say)
 
 
-def _evaluate(config: RunConfig, folder: Path, trained: Path) -> RetrievalReport:
+def _evaluate(config: RunConfig, folder: Path, trained: Path, say: tasks.Say) -> RetrievalReport:
     return tasks.evaluate(
         EvaluateConfig(
             data=config.data,
@@ -159,7 +159,8 @@ def _evaluate(config: RunConfig, folder: Path, trained: Path) -> RetrievalReport
             cache=str(folder / "vectors"),
             seed=config.seed,
             device=config.training.device,
-        )
+        ),
+        say,
     )
 
 

@@ -154,29 +154,29 @@ def retriever(config: TrainRetrieverConfig, say: Say) -> Retriever:
     return train_retriever(config.encoder, rows, config.output, config.training, record=record, say=say)
 
 
-def evaluate(config: EvaluateConfig) -> RetrievalReport:
+def evaluate(config: EvaluateConfig, say: Say = lambda line: None) -> RetrievalReport:
     """Run the systems, score them, test them against the baseline and an earlier report; write the JSON."""
     from toxitrace.evaluation.ranking import score_ranking
 
     data = read_retrieval_set(config.data, config.split)
+    if data.missing_documents:
+        say(
+            f"{config.data}: corpus.jsonl lacks {data.n_missing_documents} of the documents that "
+            f"qrels/{config.split}.tsv judges (first {data.missing_documents[0]!r}); nothing can find them"
+        )
+    earlier = read_systems(config.against, data.name) if config.against else {}
     expansions: dict[str, str] | None = None
     n_blank = 0
     if config.expansions:
         expansions, n_blank = expansions_for(data, read_candidates(config.expansions), config.expansions)
+    opened = _evaluated_retriever(config) if config.is_dense else None  # before searches that take long
     runs: dict[str, Run] = {}
     if {"bm25", "hybrid"} & set(config.systems):
         runs["bm25"] = bm25_run(data, config.depth)
     if "bm25-expanded" in config.systems:
         runs["bm25-expanded"] = bm25_run(data, config.depth, expansions)
     settings: dict[str, Any] = {"config": dataclasses.asdict(config)}
-    if {"dense", "hybrid"} & set(config.systems):
-        zero_shot = RetrieverSettings(query=config.query, max_tokens=config.max_tokens)
-        opened = open_retriever(config.retriever or "", zero_shot, device=config.device)
-        if opened.settings.training and opened.settings.query != config.query != "query":
-            raise ConfigError(
-                f"{config.retriever} was trained to represent a query by {opened.settings.query!r}, but --query is "
-                f"{config.query!r}: leave it out"
-            )
+    if opened is not None:
         cache = EmbeddingCache(config.cache) if config.cache else None
         runs["dense"] = dense_run(data, opened, config.depth, expansions, cache)
         settings |= {"retriever": opened.settings.to_dict(), "retriever_fingerprint": opened.fingerprint}
@@ -184,8 +184,7 @@ def evaluate(config: EvaluateConfig) -> RetrievalReport:
         runs["hybrid"] = hybrid_run([runs["bm25"], runs["dense"]], config.depth)
     systems = {name: score_ranking(data.qrels, runs[name]) for name in config.systems}
     baselines = {config.baseline: systems[config.baseline]} if config.baseline in systems else {}
-    if config.against:
-        baselines |= read_systems(config.against, data.name)
+    baselines |= earlier
     comparisons = compare_all(systems, baselines, n_draws=config.n_draws, seed=config.seed)
     settings |= {
         "data_sha256": _hashes(config.data, config.split, config.expansions),
@@ -196,6 +195,18 @@ def evaluate(config: EvaluateConfig) -> RetrievalReport:
     if config.output:
         write_json(config.output, report.to_dict())
     return report
+
+
+def _evaluated_retriever(config: EvaluateConfig) -> Retriever:
+    """The encoder of an evaluation, by its own settings if it has some."""
+    zero_shot = RetrieverSettings(query=config.query, max_tokens=config.max_tokens)
+    opened = open_retriever(config.retriever or "", zero_shot, device=config.device)
+    if opened.settings.training and opened.settings.query != config.query != "query":
+        raise ConfigError(
+            f"{config.retriever} was trained to represent a query by {opened.settings.query!r}, but --query is "
+            f"{config.query!r}: leave it out"
+        )
+    return opened
 
 
 def _limited(data: RetrievalSet, limit: int | None, seed: int) -> RetrievalSet:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -59,7 +61,8 @@ def load_language_model(name: str | os.PathLike[str], *, dtype: str | None = Non
     """Load a causal language model with its tokenizer, ready to generate.
 
     Args:
-        name: hub name (Qwen/Qwen1.5-7B-Chat), model folder, or the folder of an adapter, which is merged into its base.
+        name: hub name OWNER/NAME (Qwen/Qwen1.5-7B-Chat), model folder, or the folder of an adapter, which is merged
+            into its base.
         dtype: number format of the weights, e.g. bfloat16; None: as stored.
 
     Raises:
@@ -67,6 +70,8 @@ def load_language_model(name: str | os.PathLike[str], *, dtype: str | None = Non
         MissingExtraError: an adapter needs peft.
     """
     source = os.fspath(name)
+    if not Path(source).exists():
+        _require_hub(source)
     options: dict[str, Any] = {"dtype": dtype or "auto"}
     try:
         if (Path(source) / ADAPTER_FILE).is_file():
@@ -87,6 +92,24 @@ def load_language_model(name: str | os.PathLike[str], *, dtype: str | None = Non
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return LanguageModel(model.eval(), tokenizer)
+
+
+def _require_hub(name: str) -> None:
+    """Tell a path from a hub name, and ask the hub once: its client repeats its own questions for a minute."""
+    owner, slash, model = name.partition("/")
+    if not slash or not owner or not model or "/" in model or owner in (".", "..", "~"):
+        raise ModelError(f"{name} does not exist; expected a model folder or a hub name OWNER/NAME: check the name")
+    try:
+        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+            get_hf_file_metadata(hf_hub_url(name, "config.json"))
+    except EntryNotFoundError:
+        return  # the hub answers; an adapter has no config.json
+    except Exception as error:  # errors of its HTTP library come through, and that changes by version
+        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        raise ModelError(
+            f"{name} is no folder and could not be loaded from the hub ({first_line}); check the name and the network, "
+            "or give a local folder"
+        ) from error
 
 
 def save_language_model(

@@ -26,6 +26,21 @@ _LEAD = re.compile(
 )
 _QUOTES = "\"'“”‘’「」『』`《》"
 _FENCE = re.compile(r"^\s*```\w*\s*$")
+# Words for "there is none", alone in a line or an entry.
+_NONE = re.compile(
+    r"(?:null|none|nil|n/a|undefined|empty|空"
+    r"|(?:暂?无|没有)(?:合适的|合适|相关的|相关|可用的|可用|任何)?(?:搜索词|搜索|查询词|查询|关键词|内容|结果)?)",
+    re.IGNORECASE,
+)
+# An opening bracket before a quote or another bracket. Emoticons of posts, [狗头], have neither.
+_JSON_BEGINS = re.compile(r"[\[{]\s*(?:[\"'\[{]|$)")
+_JSON_PIECE = re.compile(r"^\{|[\[{]\s*[\"'\[{]|[\"']\s*[\]}]|^[\"'][^\"']*[\"']\s*:|^[\[\]{},\s]+$")
+_KEY = re.compile(r"quer|keyword|search|搜索|查询|关键词", re.IGNORECASE)
+_CUT_LIST = re.compile(r"(?:\{\s*(\"(?:[^\"\\]|\\.)*\")\s*:\s*)?\[", re.DOTALL)
+_STRING = re.compile(r"\s*(\"(?:[^\"\\]|\\.)*\")\s*(?:,|\]|$)", re.DOTALL)
+# Control characters but line feed, return and tab, and what stands for a character that could not be read.
+_BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
+_DECODER = json.JSONDecoder(strict=False)  # a control character costs its query, not the list
 _THINKING = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
 
 
@@ -36,7 +51,8 @@ class ParsedReply:
     Attributes:
         queries: distinct, cleaned, best first; () where there was none.
         refused: the model declined to answer.
-        n_dropped: lines or list entries that are no query: too long, preamble, no letter or digit in it.
+        n_dropped: lines or list entries that are no query: too long, preamble, no letter or digit in it, a word for
+            none, a piece of JSON, a control or replacement character in it.
     """
 
     queries: tuple[str, ...]
@@ -58,6 +74,8 @@ class ReplyCounts:
 def parse_reply(reply: str, limits: ReplyLimits | None = None) -> ParsedReply:
     """Read queries from a JSON list, ``{"queries": [...]}``, or lines with or without numbers, quotes and preamble.
 
+    Of JSON that was cut off the complete strings count; JSON that says something else holds no query.
+
     Args:
         reply: as generated.
         limits: most queries, longest query.
@@ -66,6 +84,8 @@ def parse_reply(reply: str, limits: ReplyLimits | None = None) -> ParsedReply:
     ('笨蛋', '大骗子')
     >>> parse_reply("抱歉，我无法提供这样的内容。")
     ParsedReply(queries=(), refused=True, n_dropped=0)
+    >>> parse_reply('{"queries": ["大骗子", "你真')
+    ParsedReply(queries=('大骗子',), refused=False, n_dropped=1)
     """
     limits = limits or ReplyLimits()
     # what follows a thought is the answer; a thought that never ends has none
@@ -115,25 +135,52 @@ def _query(entry: str, max_chars: int) -> str | None:
     """One line as a query; None if it is none."""
     if entry.rstrip().endswith((":", "：")) or _REFUSAL.match(entry):
         return None
+    if _BROKEN.search(entry) or _JSON_PIECE.search(entry.strip()):
+        return None
     query = clean(_LEAD.sub("", entry.strip())).strip(_QUOTES + " ,，;；。")
     if len(query) > max_chars or not any(char.isalnum() for char in query):
         return None
-    return query
+    return None if _NONE.fullmatch(query.strip("()（）[]【】 ")) else query
 
 
 def _json_entries(text: str) -> list[str] | None:
-    """The strings of a JSON list or of its object's list; None if there is no such JSON in the reply."""
+    """The strings of a JSON list or of its object's list, whole or cut; None if there is no JSON in the reply.
+
+    What is no query is kept as an empty entry, so that it is counted.
+    """
     start = min((at for at in (text.find("["), text.find("{")) if at >= 0), default=-1)
     if start < 0:
         return None
     try:
-        value, _ = json.JSONDecoder().raw_decode(text[start:])
+        value, _ = _DECODER.raw_decode(text[start:])
     except (ValueError, RecursionError):
-        return None
+        found = _JSON_BEGINS.search(text)
+        return None if found is None else _cut_entries(text[found.start() :])
     if isinstance(value, dict):
-        lists = [entry for entry in value.values() if isinstance(entry, list)]
-        value = lists[0] if len(lists) == 1 else None
+        asked = [entry for key, entry in value.items() if _KEY.search(key)]
+        value = asked[0] if len(asked) == 1 else None
     if not isinstance(value, list):
-        return None
-    # an entry that is no string is kept as one that is no query, so that it is counted
+        value = [value]
     return [entry if isinstance(entry, str) else "" for entry in value]
+
+
+def _cut_entries(text: str) -> list[str] | None:
+    """The complete strings at the beginning of a list that has no end, and an empty entry for the rest.
+
+    None for what begins like no such list, as Python's quotes do: its lines are looked at one by one.
+    """
+    begun = _CUT_LIST.match(text)
+    if begun is None:
+        return None if text.startswith(("['", "{'")) else [""]
+    if begun[1] is not None and not _KEY.search(begun[1]):
+        return [""]
+    entries, at = [], begun.end()
+    while (found := _STRING.match(text, at)) is not None:
+        try:
+            entries.append(str(_DECODER.decode(found[1])))
+        except ValueError:  # a backslash before something that JSON knows no escape for
+            entries.append("")
+        at = found.end()
+        if found[0].endswith("]"):
+            return entries
+    return [*entries, ""]

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from toxitrace.errors import ConfigError, MissingExtraError
+from toxitrace.errors import ConfigError, DataError, MissingExtraError
 from toxitrace.search.errors import SearchError
 from toxitrace.search.splitter import splitter_name
 
@@ -23,6 +23,16 @@ _COLLECTION_NOT_FOUND = 100
 def is_file(uri: str) -> bool:
     """Whether an address is a file, which Milvus Lite serves inside this process."""
     return "://" not in uri
+
+
+def require_file(uri: str) -> None:
+    """Refuse to search a file that is not there: opening it would leave a new, empty one.
+
+    Raises:
+        DataError: the address is a file, and there is none.
+    """
+    if is_file(uri) and uri.endswith(".db") and not Path(uri).exists():
+        raise DataError(f"the Milvus file {uri} does not exist; expected one with an index: index the items first")
 
 
 def is_lite(client: Any) -> bool:

@@ -10,6 +10,7 @@ from toxitrace.errors import ConfigError
 from toxitrace.search.bm25 import BM25Engine
 from toxitrace.search.dense import Encode
 from toxitrace.search.milvus import By, MilvusEngine
+from toxitrace.search.milvus_service import require_file
 from toxitrace.search.protocol import SearchEngine
 
 _FORMS = "bm25:FOLDER or milvus:FILE.db or milvus:http://HOST:19530, with #COLLECTION if it is not called toxitrace"
@@ -27,7 +28,7 @@ def open_engine(
 
     Raises:
         ConfigError: the spec is none.
-        DataError: the folder holds no BM25 index.
+        DataError: the folder holds no BM25 index, or the Milvus file does not exist.
         MissingExtraError: what the engine needs is not installed.
         SearchError: Milvus does not answer.
     """
@@ -45,5 +46,6 @@ def open_engine(
             "the address of Milvus holds a user or password; expected an address alone: set the environment variable "
             "MILVUS_TOKEN to user:password"
         )
+    require_file(uri)
     token = environ.get("MILVUS_TOKEN", "").strip() or None
     return MilvusEngine(uri, collection or "toxitrace", token=token, dense=dense, by=by)

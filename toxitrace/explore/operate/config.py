@@ -91,7 +91,8 @@ class OperateConfig:
     items: Paths = field(default_factory=Paths)
     """Files of the indexed items, {"id", "text"} a line: search engines give ids alone."""
     labels: str | None = None
-    """File of known verdicts, {"id", "label"} or {"id", "toxic"} a line: reviewers' decisions, gold labels."""
+    """File of known verdicts, {"id", "label"} or {"id", "toxic"} a line: reviewers' decisions, gold labels; such
+    posts are not listed for review."""
     output: str = "runs/explore-run"
     """Folder that gets store.sqlite, report.html, queries.jsonl, preferences.jsonl, review-0001.jsonl, ..."""
     generator: str = "spans"

@@ -68,6 +68,11 @@ def read_flagged(
     return _marked(list(rows.values()), detector)
 
 
+def hold_nothing(paths: Iterable[str | os.PathLike[str]]) -> bool:
+    """Whether all the files are empty, or hold empty lines alone."""
+    return not any(line.strip() for path in paths for _, line in iter_lines(path))
+
+
 def _rows(path: str | os.PathLike[str], texts: Mapping[str, str], note: Note) -> Iterator[tuple[str, _Row]]:
     kind = plain_suffix(path)
     if kind not in (".jsonl", ".txt"):

@@ -33,9 +33,14 @@ def write_text(content: str, path: Path) -> None:
 
 def write_review(posts: Iterable[Post], number: int, folder: Path) -> Path:
     """``review-0001.jsonl`` and so on: what reviewers are given, each post in one list alone."""
-    path = folder / f"review-{number:04}.jsonl"
+    path = review_file(number, folder)
     write_json_lines((post.to_dict() for post in posts), path)
     return path
+
+
+def review_file(number: int, folder: Path) -> Path:
+    """Where a review list stands."""
+    return folder / f"review-{number:04}.jsonl"
 
 
 def next_pairs(compared: list[Compared], settings: PairSettings) -> list[Preference]:

@@ -10,6 +10,10 @@ from toxitrace.explore.operate.identity import is_hash_id
 from toxitrace.explore.operate.store import Store
 
 _N_QUERIES = 5  # shown for a post
+# Found posts that are suspicious enough, neither flagged nor listed before.
+_NEW = """
+    FROM items WHERE probability >= ? AND id NOT IN (SELECT id FROM seeds) AND id NOT IN (SELECT item_id FROM listed)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Post:
         place: from 1.
         probability: the detector's; posts are in its order.
         spans: half-open offsets with their scores.
-        label: the verdict that was known already; None: none.
+        label: the verdict, if there is one by now: posts that have one are not listed.
         queries: what found it, the best ranks first; at most five of ``n_queries``.
         copies: ids of other posts with the same text, listed with it.
     """
@@ -56,10 +60,12 @@ class Post:
 
 
 def fill_list(store: Store, round: int, budget: int, min_probability: float) -> int | None:
-    """Fill the last list up to the budget, or begin a new one if there were searches since; returns its number.
+    """Begin a list if there is something to list; returns the number of the last list.
 
     In order of the detector's probability, then of how many queries found the post, then of the id. Flagged items are
-    not listed, nor is an id that was listed before. A text is read once: other posts with it are listed as its copies.
+    not listed, nor posts with a verdict, nor an id that was listed before. A text is read once: other posts with it are
+    listed as its copies. A list never grows: reviewers may have it already. What the same searches found goes onto
+    lists of ``budget`` texts together, so that a raised budget gives a further list and the same one gives none.
 
     Args:
         store: all that was found, in whatever round.
@@ -72,15 +78,24 @@ def fill_list(store: Store, round: int, budget: int, min_probability: float) -> 
     """
     db = store.connection
     n_searches = db.execute("SELECT count(*) FROM searches").fetchone()[0]
-    last = db.execute("SELECT number, n_searches FROM lists ORDER BY number DESC LIMIT 1").fetchone()
-    is_new = last is None or last[1] < n_searches
-    number = (1 if last is None else last[0] + 1) if is_new else last[0]
-    (n_listed,) = db.execute("SELECT count(*) FROM listed WHERE list = ? AND copy_of IS NULL", (number,)).fetchone()
+    (last,) = db.execute("SELECT max(number) FROM lists").fetchone()
+    (n_listed,) = db.execute(
+        "SELECT count(*) FROM listed JOIN lists ON number = list WHERE n_searches >= ? AND copy_of IS NULL",
+        (n_searches,),
+    ).fetchone()
     chosen = _candidates(store, budget - n_listed, min_probability)
-    if is_new and not chosen:
-        return None if last is None else int(last[0])
-    store.add_listed(int(number), chosen, n_listed + 1, made_for=(round, n_searches) if is_new else None)
-    return int(number)
+    if not chosen:
+        return None if last is None else int(last)
+    number = 1 if last is None else int(last) + 1
+    store.add_listed(number, chosen, 1, made_for=(round, n_searches))
+    return number
+
+
+def count_decided(store: Store, min_probability: float) -> int:
+    """Found posts that would be listed if they had no verdict: neither flagged nor listed before it was known."""
+    unplaced = _unplaced(store)
+    rows = store.connection.execute(f"SELECT text_key {_NEW} AND label IS NOT NULL", (min_probability,))
+    return sum(key not in unplaced for (key,) in rows)
 
 
 def read_list(store: Store, number: int, threshold: float) -> list[Post]:
@@ -120,16 +135,27 @@ def read_list(store: Store, number: int, threshold: float) -> list[Post]:
     return posts
 
 
+def count_toxic(store: Store, threshold: float) -> tuple[int, int]:
+    """How many found posts the detector calls toxic, and how many of them are flagged items.
+
+    Args:
+        threshold: probability from which it does.
+    """
+    unplaced = _unplaced(store)
+    rows = store.connection.execute(
+        "SELECT text_key, id IN (SELECT id FROM seeds) FROM items WHERE probability >= ?", (threshold,)
+    ).fetchall()
+    return len(rows), sum(bool(is_seed) or key in unplaced for key, is_seed in rows)
+
+
 def _candidates(store: Store, n: int, min_probability: float) -> list[list[str]]:
     """The ids of the next ``n`` texts, the one that stands for its copies first."""
     if n < 1:
         return []
     db = store.connection
-    # of flagged items without an id on the platform the text tells which post they are
-    unplaced = {key for id, key in db.execute("SELECT id, text_key FROM seeds") if is_hash_id(id)}
+    unplaced = _unplaced(store)
     rows = db.execute(
-        "SELECT id, text_key FROM items WHERE probability >= ? AND id NOT IN (SELECT id FROM seeds) "
-        "AND id NOT IN (SELECT item_id FROM listed) ORDER BY probability DESC, "
+        f"SELECT id, text_key {_NEW} AND label IS NULL ORDER BY probability DESC, "
         "(SELECT count(DISTINCT query) FROM results WHERE item_id = id) DESC, id",
         (min_probability,),
     )
@@ -138,3 +164,8 @@ def _candidates(store: Store, n: int, min_probability: float) -> list[list[str]]
         if key not in unplaced and (key in by_text or len(by_text) < n):
             by_text.setdefault(key, []).append(id)
     return list(by_text.values())
+
+
+def _unplaced(store: Store) -> set[str]:
+    """Of flagged items without an id on the platform the text, which tells which post they are."""
+    return {key for id, key in store.connection.execute("SELECT id, text_key FROM seeds") if is_hash_id(id)}

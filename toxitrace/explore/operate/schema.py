@@ -10,6 +10,7 @@ from toxitrace.errors import DataError
 
 _APPLICATION_ID = 0x5458454C  # "TXEL", in the header of the file
 VERSION = 1
+_BUSY = "is in use"
 
 # A search is a query in a round; its row and its results come in one transaction, so that it is whole or was not made.
 _TABLES = """
@@ -68,14 +69,18 @@ def open_database(path: str | os.PathLike[str]) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=0.5)
         problem = _prepare(connection)
     except (sqlite3.Error, OSError) as error:
-        busy = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
-        problem = "is in use by another run or program" if busy else f"cannot be opened ({error})"
+        problem = f"cannot be opened ({error})"
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            problem = _BUSY
+        elif isinstance(error, (FileExistsError, NotADirectoryError)):
+            raise DataError(f"--output {path.parent} is not a folder: name another one") from error
     if problem is None and connection is not None:
         return connection
     if connection is not None:
         connection.close()
-    advice = "wait until it ends, or name another --output" if "in use" in str(problem) else "name another --output"
-    raise DataError(f"{path} {problem}; expected the store of an exploration: {advice}")
+    if problem == _BUSY:
+        raise DataError(f"{path}: another run uses it; wait until it ends, or name another --output")
+    raise DataError(f"{path} {problem}; expected the store of an exploration: name another --output")
 
 
 def memory_copy(connection: sqlite3.Connection) -> sqlite3.Connection:

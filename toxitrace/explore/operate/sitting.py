@@ -13,9 +13,10 @@ from threading import Event
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.explore.operate.config import OperateConfig
 from toxitrace.explore.operate.figures import Figures
-from toxitrace.explore.operate.flagged import Scorer, read_flagged
+from toxitrace.explore.operate.flagged import Scorer, hold_nothing, read_flagged
+from toxitrace.explore.operate.handing_out import decided_line, exhausted_warning, hand_out
 from toxitrace.explore.operate.loop import Ending, Loop
-from toxitrace.explore.operate.outputs import next_pairs, write_json_lines, write_review, write_text
+from toxitrace.explore.operate.outputs import next_pairs, write_json_lines, write_text
 from toxitrace.explore.operate.platform_files import read_labels, read_texts
 from toxitrace.explore.operate.review import read_list
 from toxitrace.explore.operate.schema import memory_copy, open_database
@@ -95,7 +96,7 @@ def run_sitting(
         texts = read_texts(config.items, store.note)
         labels = read_labels(config.labels) if config.labels else {}
         round = _prepare(store, config, tools, texts, labels)
-        with stopping() as stop, open_writer(config, stop) as writer:
+        with stopping() as stop, open_writer(config, stop, say) as writer:
             search = _search(store, config, tools, stop, say)
             ending = Loop(
                 store, round, writer, search, tools.detector, texts, labels, config, stop=stop, progress=progress
@@ -153,6 +154,8 @@ def _prepare(store: Store, config: OperateConfig, tools: Tools, texts: dict[str,
         raise DataError(f"the index {config.engine} holds no items; expected some: index them first")
     seeds = read_flagged(config.flagged, tools.detector, texts, store.note)
     if not seeds and not store.connection.execute("SELECT count(*) FROM seeds").fetchone()[0]:
+        if hold_nothing(config.flagged):
+            raise DataError(f"--flagged {', '.join(map(str, config.flagged))} is empty; expected items: check the file")
         raise DataError("no flagged item is toxic; expected some to make queries from: check --flagged")
     store.set_fact("k", str(config.k))
     round = store.open_round(tools.index_mark, n_items)
@@ -193,7 +196,13 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
     lines = [f"{len(searches)} queries searched so far, {len(pairs)} preferences in {folder / 'preferences.jsonl'}"]
     if ending.list_number is not None:
         posts = read_list(store, ending.list_number, threshold)
-        lines.append(f"{len(posts)} posts to review in {write_review(posts, ending.list_number, folder)}")
+        lines += hand_out(store, ending.list_number, threshold, folder)
+    decided = decided_line(store, config.min_probability)
+    lines += decided
+    is_over = ending.complete and not ending.n_seeds_left and not ending.n_searches_left
+    warning = exhausted_warning(store, threshold) if is_over else ""
+    if warning:
+        lines.append(f"warning: {warning}")
     agreement = figures.agreement(searches)
     if agreement.n_posts:
         lines.append(
@@ -204,6 +213,7 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
     if bad := figures.bad_days():
         lines.append("bad days: " + ", ".join(f"{n} {BAD_DAYS.get(kind, kind)}" for kind, n, _ in bad))
     facts = {
+        **({"warning": warning} if warning else {}),
         "index": f"{config.engine}, {len(tools.engine)} items" if not ending.reason else config.engine,
         "rounds (states of the index)": str(figures.count("rounds")),
         "flagged items": str(figures.count("seeds")),
@@ -214,7 +224,8 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
         "results of a query, at most": str(config.k),
         "detector's threshold": f"{threshold:g}",
         "review list": f"{len(posts)} posts of at most {config.budget}"
-        + (f"; of {len(known)} with a label {sum(known) / len(known):.1%} are toxic" if known else ""),
+        + (f"; of {len(known)} with a label {sum(known) / len(known):.1%} are toxic" if known else "")
+        + "".join(f"; {line}" for line in decided),
         "preferences": f"{len(pairs)}, kind {config.pairs.kind}, threshold {config.pairs.threshold:g}",
         "left": f"{ending.n_seeds_left} flagged items without queries, {ending.n_searches_left} searches"
         + (f" ({ending.reason})" if ending.reason else ""),

@@ -112,8 +112,9 @@ class Store:
                 for query in one.queries:
                     self._add_query(query, one.item_id, generator)
                 subject = f"{one.item_id} ({generator})"
-                if one.outcome == "failed":
-                    self._note("no_reply", subject, one.error, again=True)
+                if not one.answered:
+                    if one.outcome == "failed":
+                        self._note("no_reply", subject, one.error, again=True)
                     continue
                 if one.outcome != "written":
                     self._note(one.outcome, subject, "no queries for this item")

@@ -40,17 +40,18 @@ def page(
         config: with the base rate filled in, where it is known.
         facts: settings and counts for the first table.
     """
+    retired = [one for one in searches if one.retired]
     tables = [
         Table("The exploration", ("", ""), tuple(facts.items())),
         _metrics_table(figures, searches, config),
-        _agreement_table(figures, searches),
+        *_agreement_tables(figures, searches),
         Table(
             "Bad days",
             ("what", "how often", "the last one"),
             tuple((BAD_DAYS.get(kind, kind), str(n), detail[:120]) for kind, n, detail in figures.bad_days()),
         ),
         _query_table("Queries that found most", sorted(searches, key=lambda one: (-one.judged.hit, one.number))),
-        _query_table("Queries that are retired", [one for one in searches if one.retired]),
+        *([_query_table("Queries that are retired", retired)] if retired else []),
     ]
     shown = [_found(post) for post in islice(posts, _N_POSTS)]
     return explore_page("toxitrace explore run", tables, shown, len(posts) - len(shown))
@@ -96,10 +97,11 @@ def _metrics_table(figures: Figures, searches: Sequence[Searched], config: Opera
     return Table(f"Last search of every query; judged by {config.judge}, base rate {base}", columns, tuple(rows))
 
 
-def _agreement_table(figures: Figures, searches: Sequence[Searched]) -> Table:
+def _agreement_tables(figures: Figures, searches: Sequence[Searched]) -> list[Table]:
+    """The table, if there is anything to compare."""
     one = figures.agreement(searches)
     if not one.n_posts:
-        return Table("Labels against detector", ("",), (("no found post has both",),))
+        return []
     kappa = "not defined" if one.kappa is None else f"{one.kappa:.3f}"
     rows = (
         ("posts with both", str(one.n_posts)),
@@ -110,7 +112,7 @@ def _agreement_table(figures: Figures, searches: Sequence[Searched]) -> Table:
         ("mean tihr by label, by detector", f"{one.mean_tihr_label:.3f}, {one.mean_tihr_detector:.3f}"),
         ("mean difference of a query", f"{one.mean_difference:.3f} ({one.n_queries} queries)"),
     )  # fmt: skip
-    return Table("Labels against detector", ("", ""), rows)
+    return [Table("Labels against detector", ("", ""), rows)]
 
 
 def _query_table(title: str, searches: Sequence[Searched]) -> Table:
