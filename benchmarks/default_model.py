@@ -37,6 +37,7 @@ Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Judge = Callable[[list[str]], Floats]
 BASELINE = "n-grams, same data and labels"
+MACRO_F1 = "macro-F1"
 N_FOLDS, FALSE_ALARMS = 5, 0.10
 
 
@@ -57,9 +58,12 @@ def main() -> None:
         for part, (_, labels) in parts.items():
             for measure, statistic in _measures(part).items():
                 own, base = by_part[part], None if name == BASELINE else scores[BASELINE][part]
+                if measure == MACRO_F1:  # verdicts once: a refit on a resample would see copies of what it judges
+                    own, base = (None if one is None else _cross_fitted_verdicts(one, labels) for one in (own, base))
                 found[name][f"{part}, {measure}"] = _compared(statistic, own, base, labels, args)
     sizes = {part: {"texts": len(labels), "toxic": int(labels.sum())} for part, (_, labels) in parts.items()}
     result = {"settings": {k: str(v) for k, v in vars(args).items()}, "parts": sizes, "systems": found}
+    result["flagged"] = {name: _flagged(name, require_shared()) for name in args.models}
     args.output.write_text(json.dumps(result | {"machine": machine()}, ensure_ascii=False, indent=1) + "\n", "utf-8")
     args.output.with_suffix(".md").write_text(_table(result), encoding="utf-8")
     print(_table(result))
@@ -69,7 +73,7 @@ def _parts(shared: Path) -> dict[str, tuple[list[str], Labels]]:
     """Name -> texts and labels; ChineseHarm's abuse against its harmless texts is a transfer check."""
 
     def rows(name: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (shared / name).read_text(encoding="utf-8").splitlines()]
+        return _rows(shared / name)
 
     expert = rows("cold/dev_expert.jsonl")
     cntp = [*rows("cntp/toxic.jsonl"), *rows("cntp/clean.jsonl")]
@@ -78,6 +82,25 @@ def _parts(shared: Path) -> dict[str, tuple[list[str], Labels]]:
         "dev_expert": ([r["text"] for r in expert], np.array([r["label"] for r in expert])),
         "CNTP third": ([r["text"] for r in cntp], np.array([r["label"] for r in cntp])),
         "ChineseHarm abuse": ([r["text"] for r in harm], np.array([int(r["category"] == "abuse") for r in harm])),
+    }
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="\n") as lines:  # not splitlines(): texts hold U+2028
+        return [json.loads(line) for line in lines]
+
+
+def _flagged(name: str, shared: Path) -> dict[str, dict[str, float]]:
+    """Share of texts above the model's threshold, by the experts' fine classes and by evasion."""
+    detector = toxitrace.load(None if name == "default" else name)
+    groups: dict[str, list[str]] = {}
+    for row in _rows(shared / "cold" / "dev_expert.jsonl"):
+        groups.setdefault(f"dev_expert: {row['fine']}", []).append(row["text"])
+    for path in sorted((shared / "cntp").glob("*.jsonl")):
+        groups[f"CNTP third: {path.stem}"] = [row["text"] for row in _rows(path)]
+    return {
+        group: {"texts": len(texts), "flagged": float(np.mean([one.toxic for one in detector.predict(texts)]))}
+        for group, texts in groups.items()
     }
 
 
@@ -105,17 +128,17 @@ def _measures(part: str) -> dict[str, Callable[[Floats, Labels], float]]:
         return recall_at_false_alarm(scores[labels == 1], scores[labels == 0], FALSE_ALARMS)
 
     if part == "dev_expert":
-        return {"macro-F1": _cross_fitted_f1, "AUROC": area}
+        return {MACRO_F1: lambda verdicts, labels: float(macro_f1(confusion_matrix(labels, verdicts))), "AUROC": area}
     return {"AUROC": area, "recall at 10 % false alarms": recall}
 
 
-def _cross_fitted_f1(scores: Floats, labels: Labels) -> float:
+def _cross_fitted_verdicts(scores: Floats, labels: Labels) -> Floats:
     folds = np.random.default_rng(0).integers(0, N_FOLDS, len(labels))
-    verdicts = np.zeros(len(labels), dtype=np.int64)
+    verdicts = np.zeros(len(labels))
     for fold in range(N_FOLDS):
         threshold = best_threshold(scores[folds != fold], labels[folds != fold])
         verdicts[folds == fold] = scores[folds == fold] >= threshold
-    return float(macro_f1(confusion_matrix(labels, verdicts)))
+    return verdicts
 
 
 def _compared(
@@ -151,6 +174,15 @@ def _table(result: dict[str, Any]) -> str:
         if "difference" in cells[columns[0]]:
             gaps = (_cell(cells[column]["difference"], "+") for column in columns)
             lines.append(f"| *difference* | {' | '.join(gaps)} |")
+    lines += [
+        "",
+        "Share of texts that the model flags at its own threshold; the last column says how many there are.",
+        "",
+    ]
+    lines += [f"| | {' | '.join(result['flagged'])} | texts |", "|---|" + "---|" * (len(result["flagged"]) + 1)]
+    for group, cell in next(iter(result["flagged"].values())).items():
+        shares = [f"{100 * by_group[group]['flagged']:.1f} %" for by_group in result["flagged"].values()]
+        lines.append(f"| {group} | {' | '.join(shares)} | {cell['texts']} |")
     return "\n".join(lines) + "\n"
 
 
