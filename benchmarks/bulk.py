@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bulk_table import table
-from machine import RESULTS, machine, require_shared
+from machine import RESULTS, machine, processor, require_shared
 
 COLD_SHARE = 0.04
 SHORT_TEXT = "你真是个笨蛋，闭上你的臭嘴"
@@ -83,6 +83,7 @@ def throughput(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         done = predict(source, folder / "out.jsonl", "--workers", "1", *more)
         facts = {"model": Path(args.model).name if args.model else "shipped", "backend": args.backend, "lines": n_lines}
         runs = [run for run in runs if facts.items() - run.items()]
+        facts["processor"] = processor(machine())
         runs.append(facts | _speed(n_lines, done) | _toxic_share(folder / "out.jsonl"))
     return {"runs": runs}
 

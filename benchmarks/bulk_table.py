@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from machine import processor
+
 
 def table(found: dict[str, Any]) -> str:
     """One table per part that was measured."""
@@ -16,11 +18,12 @@ def table(found: dict[str, Any]) -> str:
 
 
 def _throughput(part: dict[str, Any]) -> list[str]:
-    lines = ["| model, backend | lines | texts/s | peak memory, MB | texts found toxic | mean characters |"]
-    lines += ["|---|---|---|---|---|---|"]
+    lines = ["| model, backend | lines | texts/s | peak memory, MB | texts found toxic | mean characters | processor |"]
+    lines += ["|---|---|---|---|---|---|---|"]
     lines += [
         f"| {run['model']}, {run['backend']} | {run['lines']:,} | {run['texts_per_second']:,.0f} "
-        f"| {run['peak_mb']:.0f} | {run['toxic_share']:.1%} | {run['mean_chars']:.0f} |"
+        f"| {run['peak_mb']:.0f} | {run['toxic_share']:.1%} | {run['mean_chars']:.0f} "
+        f"| {run.get('processor', 'that of an earlier run')} |"
         for run in part["runs"]
     ]
     return lines
@@ -53,6 +56,6 @@ def _cold(part: dict[str, Any]) -> list[str]:
 def _machine(facts: dict[str, Any]) -> str:
     versions = facts["versions"]
     return (
-        f"{facts['cores']} cores, {facts.get('cpu', '?')}; onnxruntime {versions.get('onnxruntime')}, "
+        f"{facts['cores']} cores, {processor(facts)}; onnxruntime {versions.get('onnxruntime')}, "
         f"tokenizers {versions.get('tokenizers')}, Python {versions['python']}, toxitrace {versions.get('toxitrace')}"
     )

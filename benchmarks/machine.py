@@ -24,6 +24,11 @@ def machine() -> dict[str, Any]:
     return facts | {"versions": package_versions()}
 
 
+def processor(facts: dict[str, Any]) -> str:
+    """The processor's name and what it multiplies fast, for a table."""
+    return f"{facts.get('cpu', '?')} ({', '.join(facts.get('features', [])) or 'no AVX512'})"
+
+
 def require_shared() -> Path:
     """The folder with the development data; stops with a clear line where it is absent."""
     if not SHARED.is_dir():
