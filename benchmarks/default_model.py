@@ -62,7 +62,7 @@ def main() -> None:
                     own, base = (None if one is None else _cross_fitted_verdicts(one, labels) for one in (own, base))
                 found[name][f"{part}, {measure}"] = _compared(statistic, own, base, labels, args)
     sizes = {part: {"texts": len(labels), "toxic": int(labels.sum())} for part, (_, labels) in parts.items()}
-    result = {"settings": {k: str(v) for k, v in vars(args).items()}, "parts": sizes, "systems": found}
+    result = {"settings": {k: v for k, v in vars(args).items() if k != "output"}, "parts": sizes, "systems": found}
     result["flagged"] = {name: _flagged(name, require_shared()) for name in args.models}
     args.output.write_text(json.dumps(result | {"machine": machine()}, ensure_ascii=False, indent=1) + "\n", "utf-8")
     args.output.with_suffix(".md").write_text(_table(result), encoding="utf-8")

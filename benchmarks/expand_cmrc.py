@@ -22,6 +22,7 @@ from typing import Any
 
 from machine import RESULTS, machine, require_shared
 
+from toxitrace.data.rowfile import write_json
 from toxitrace.evaluation.ranking import MEASURES, RankingScores, score_ranking
 from toxitrace.expand.beir import RetrievalSet, read_retrieval_set
 from toxitrace.expand.candidates import read_candidates
@@ -30,7 +31,6 @@ from toxitrace.expand.report import Comparison, compare_all
 from toxitrace.expand.represent import QueryMode
 from toxitrace.expand.retriever import open_retriever
 from toxitrace.expand.retriever_settings import RetrieverSettings
-from toxitrace.expand.rowfile import write_json
 from toxitrace.expand.systems import Run, bm25_run, dense_run, expansions_for, hybrid_run
 from toxitrace.expand.train_retriever import RetrieverTraining, train_retriever, training_rows
 from toxitrace.training.quiet import quiet_libraries

@@ -28,7 +28,8 @@ from machine import RESULTS, require_shared
 
 import toxitrace
 from toxitrace.config import Paths
-from toxitrace.data import iter_json_rows, read_queries, read_spans
+from toxitrace.data import iter_json_rows, read_queries, read_spans, rowfile
+from toxitrace.data.rowlog import RowLog
 from toxitrace.explore import (
     GenerateSettings,
     Generator,
@@ -50,7 +51,6 @@ from toxitrace.explore.tasks.intervals import rate_rows
 from toxitrace.explore.tasks.items import limited
 from toxitrace.explore.tasks.judging import Judging
 from toxitrace.explore.tasks.make_preferences import PairSettings, make_preferences
-from toxitrace.explore.tasks.rowlog import RowLog, json_line
 from toxitrace.explore.tasks.train_config import DPOTask, PretrainTask, SFTTask
 from toxitrace.search import BM25Engine, Item
 from toxitrace.training.quiet import quiet_libraries
@@ -198,7 +198,7 @@ def _pretrained(args: argparse.Namespace, platform: Platform, stages: RowLog) ->
     """One base for all seeds: it sees texts, no labels and no queries."""
     texts = args.store / f"posts-{_sample_name(args)}.jsonl"
     if not texts.exists():
-        texts.write_bytes(b"".join(json_line({"id": id, "text": text}) for id, text in platform.texts.items()))
+        rowfile.write_rows(texts, ({"id": id, "text": text} for id, text in platform.texts.items()))
     task = PretrainTask(
         texts=Paths([str(texts)]),
         output=str(args.store / "base"),
@@ -340,9 +340,9 @@ def _about(platform: Platform) -> dict[str, Any]:
 def _write_part(folder: Path, items: Sequence[SeedItem], queries: Queries) -> tuple[str, str]:
     folder.mkdir(exist_ok=True)
     rows = ({"id": item.id, "text": item.text, "spans": item.spans} for item in items)
-    (folder / "items.jsonl").write_bytes(b"".join(map(json_line, rows)))
+    rowfile.write_rows(folder / "items.jsonl", rows)
     notes = ({"id": id, "queries": found} for id, found in queries.items())
-    (folder / "queries.jsonl").write_bytes(b"".join(map(json_line, notes)))
+    rowfile.write_rows(folder / "queries.jsonl", notes)
     return str(folder / "items.jsonl"), str(folder / "queries.jsonl")
 
 

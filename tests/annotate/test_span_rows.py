@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from toxitrace.annotate.clues import Clue
-from toxitrace.annotate.rows import SpanRow, Stopped, json_line
+from toxitrace.annotate.rows import SpanRow, Stopped
 from toxitrace.annotate.second_try import CUT_OFF, SecondTry
 from toxitrace.annotate.span_rows import llm_span_rows, offline_span_rows, recorded_span_rows
 from toxitrace.annotate.verify import verify_spans
 from toxitrace.data import Example, SpanAnnotation
 from toxitrace.errors import DataError, LLMError
+from toxitrace.jsonline import json_line
 from toxitrace.llm import LLMReply, LLMRequest, ask_all
 from toxitrace.llm.budget import BudgetSpent
 

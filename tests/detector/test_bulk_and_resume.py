@@ -12,7 +12,7 @@ from toxitrace.detector.bulk import Counts, cut_chunks, score_chunk
 from toxitrace.detector.records import BadLine, Record, read_jsonl
 from toxitrace.detector.resume import check_note, note_path, skip_done, write_note
 from toxitrace.errors import ConfigError, DataError
-from toxitrace.report.formats import json_line
+from toxitrace.report.formats import prediction_row
 from toxitrace.types import Prediction
 
 
@@ -30,7 +30,7 @@ def run(lines: bytes, start: bytes | None, path: Path) -> tuple[bytes, Counts, l
         items = skip_done(path, items, counts, lambda line: bad.append(line.line))
     with path.open("ab") as sink:
         for chunk in cut_chunks(items, counts, lambda line: bad.append(line.line)):
-            scored = score_chunk(chunk, predict, json_line)
+            scored = score_chunk(chunk, predict, prediction_row)
             sink.write(scored.rows)
             scored.count_into(counts)
     return path.read_bytes(), counts, bad
@@ -82,13 +82,13 @@ def test_bad_lines_are_counted_and_handed_on_in_their_turn() -> None:
     items = [BadLine(1, b"x", "bad"), Record(1, "滚", 2), BadLine(3, b"y", "bad")]
     (chunk,) = cut_chunks(items, counts, bad.append)
     assert [line.line for line in bad] == [1, 3]
-    score_chunk(chunk, predict, json_line).count_into(counts)
+    score_chunk(chunk, predict, prediction_row).count_into(counts)
     assert (len(chunk), counts.n_texts, counts.n_toxic, counts.n_bad) == (1, 1, 1, 2)
 
 
 def test_an_output_that_answers_everything_is_left_alone_and_nothing_is_to_do(tmp_path: Path) -> None:
     output, counts, bad = tmp_path / "out.jsonl", Counts(), list[BadLine]()
-    answers = "".join(json_line(i, Prediction("滚", True, 0.9)) for i in range(6)).encode()
+    answers = "".join(prediction_row(i, Prediction("滚", True, 0.9)) for i in range(6)).encode()
     output.write_bytes(answers)
     items = [*(Record(i, "滚", i) for i in range(6)), BadLine(7, b"{", "bad")]
     assert list(skip_done(output, iter(items), counts, bad.append)) == []
@@ -98,7 +98,7 @@ def test_an_output_that_answers_everything_is_left_alone_and_nothing_is_to_do(tm
 
 def test_an_input_that_grew_is_gone_on_with_at_its_last_whole_chunk(tmp_path: Path) -> None:
     output, counts = tmp_path / "out.jsonl", Counts()
-    lines = [json_line(i, Prediction("早", False, 0.1)) for i in range(6)]
+    lines = [prediction_row(i, Prediction("早", False, 0.1)) for i in range(6)]
     output.write_text("".join(lines), encoding="utf-8")
     left = skip_done(output, (Record(i, "早", i) for i in range(8)), counts, print)
     assert [item.id for item in left if isinstance(item, Record)] == [4, 5, 6, 7]
@@ -108,7 +108,7 @@ def test_an_input_that_grew_is_gone_on_with_at_its_last_whole_chunk(tmp_path: Pa
 
 def test_an_output_of_another_input_is_refused_and_left_alone(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    before = json_line(0, Prediction("早", False, 0.1)) * 1
+    before = prediction_row(0, Prediction("早", False, 0.1)) * 1
     output.write_text(before, encoding="utf-8")
     with pytest.raises(DataError, match=r"out\.jsonl:1 does not answer"):
         skip_done(output, read_jsonl(io.BytesIO('{"text":"晚"}'.encode()), "text"), Counts(), print)

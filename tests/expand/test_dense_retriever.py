@@ -147,7 +147,7 @@ def test_ngrams_reach_the_vectors(encoder: Path) -> None:
 
 
 def test_vectors_are_the_mean_over_tokens_of_the_last_layer(encoder: Path) -> None:
-    from toxitrace.expand.ngram_encoder import NgramBertModel
+    from toxitrace.encoder.ngrams import NgramBertModel
 
     retriever = open_retriever(encoder, SHORT)
     model = NgramBertModel.from_pretrained(encoder).eval()

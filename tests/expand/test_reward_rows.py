@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from toxitrace.config import Paths
+from toxitrace.data.rowfile import write_json, write_rows
 from toxitrace.errors import DataError
 from toxitrace.evaluation.ranking import score_ranking
 from toxitrace.expand import tasks
@@ -17,7 +18,6 @@ from toxitrace.expand.report import RetrievalReport, columns, compare_all, read_
 from toxitrace.expand.represent import Floats, unit
 from toxitrace.expand.reward_rows import preference_pairs, reward_rows
 from toxitrace.expand.rewards import expansion_rewards
-from toxitrace.expand.rowfile import write_json, write_rows
 from toxitrace.expand.systems import expansions_for
 
 

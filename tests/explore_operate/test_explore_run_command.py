@@ -83,7 +83,7 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(
         (["--engine", ""], 2, "expected --engine"),
         (["--items", "[]"], 2, "expected --items"),
         (["--flagged", "[]"], 2, "expected --flagged"),
-        (["--generator", "magic"], 2, "--generator is 'magic'; expected spans, keywords, whole"),
+        (["--generator", "magic"], 2, "--generator is 'magic'; expected spans, keywords, keywords-joined, whole"),
         (["--retire.n_trials", "0"], 2, "--retire.n_trials is 0; expected 1 or more"),
         (["--engine", "bm25:/nowhere"], 1, "/nowhere holds no index"),
         (["--generator", "replay:/nowhere"], 1, "/nowhere cannot be read"),

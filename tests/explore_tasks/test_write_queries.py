@@ -44,7 +44,7 @@ def test_a_run_that_was_stopped_goes_on_with_what_is_left(tmp_path: Path, monkey
                 raise KeyboardInterrupt
             return super().queries(items)
 
-    monkeypatch.setitem(open_generator._RULES, "spans", Stopping)
+    monkeypatch.setitem(open_generator.RULES, "spans", Stopping)
     output = tmp_path / "q.jsonl"
     with pytest.raises(KeyboardInterrupt):
         written(output)

@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toxitrace.report.formats import json_line, output_format
+from toxitrace.report.formats import output_format, prediction_row
 from toxitrace.report.html import fragment, page
 from toxitrace.report.runs import runs
 from toxitrace.report.terminal import marked_text, prediction_line, table
@@ -85,7 +85,7 @@ def test_a_table_shows_cells_as_they_are() -> None:
 
 @given(ANY_TEXT, st.one_of(st.text(), st.integers(), st.none(), st.lists(st.integers())))
 def test_a_json_line_is_one_line_to_every_reader_and_reads_back(text: str, record_id: object) -> None:
-    line = json_line(record_id, Prediction(text, False, 0.25))
+    line = prediction_row(record_id, Prediction(text, False, 0.25))
     assert line.encode("utf-8").decode("utf-8").splitlines() == [line[:-1]]
     row = json.loads(line)
     # A high and a low surrogate side by side are one character to JSON.
@@ -96,7 +96,7 @@ def test_a_json_line_is_one_line_to_every_reader_and_reads_back(text: str, recor
 
 
 def test_chinese_stays_readable_in_json() -> None:
-    assert "早上好" in json_line(0, Prediction("早上好", False, 0.1))
+    assert "早上好" in prediction_row(0, Prediction("早上好", False, 0.1))
 
 
 def test_forms_begin_and_end_as_they_should() -> None:

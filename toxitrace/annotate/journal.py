@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from toxitrace.annotate.rows import json_line
 from toxitrace.errors import ConfigError, DataError
+from toxitrace.jsonline import json_line
 
 
 class Journal:

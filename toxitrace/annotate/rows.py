@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -89,16 +88,6 @@ class RationaleRow:
         """A JSON-ready row; readable by ``read_rationales`` if the outcome is ``ok``."""
         row: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "error"}
         return row | _present(error=self.error)
-
-
-def json_line(row: dict[str, Any]) -> str:
-    """A row as a line of ASCII-safe JSON where it must be: a lone surrogate is escaped, so UTF-8 can hold it."""
-    line = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        line = json.dumps(row, allow_nan=False)
-    return line + "\n"
 
 
 def is_blank(text: str) -> bool:

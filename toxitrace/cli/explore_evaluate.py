@@ -50,11 +50,11 @@ def run(config: Any) -> int:
     if config.json and not Path(config.json).absolute().parent.is_dir():
         raise ConfigError(f"--json {config.json}: its folder does not exist; make it first")
     items = flagged(config, config.seed)
+    from toxitrace.data.rowfile import write_json
     from toxitrace.explore.clusters import near_duplicate_clusters
     from toxitrace.explore.tasks.compare import Yardstick, common_items, differences, figures, judge_set
     from toxitrace.explore.tasks.items import read_items
     from toxitrace.explore.tasks.query_files import fingerprint, read_query_lists
-    from toxitrace.explore.tasks.rowlog import write_json
     from toxitrace.report.terminal import table
     from toxitrace.versions import package_versions
 

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    BertModel,
 )
 
 # [PAD] [UNK] [CLS] [SEP] [MASK]: an n-gram with one of them says nothing (the first five entries of our tokenizers)
@@ -104,6 +106,17 @@ class NgramBertConfig(BertConfig):
     ngram_buckets: int = 0
 
 
+class NgramBertModel(BertModel):
+    """Hidden states only; no pooler, which pre-training leaves untrained."""
+
+    config_class = NgramBertConfig
+
+    def __init__(self, config: NgramBertConfig, add_pooling_layer: bool = False) -> None:
+        super().__init__(config, add_pooling_layer=add_pooling_layer)
+        self.embeddings.word_embeddings = NgramEmbedding(config)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+
 class NgramBertForMaskedLM(BertForMaskedLM):
     """For pre-training; the output layer is tied to the embeddings of single tokens."""
 
@@ -132,5 +145,6 @@ def ngram_tables(model: nn.Module) -> list[nn.Parameter]:
 
 
 AutoConfig.register(NgramBertConfig.model_type, NgramBertConfig)
+AutoModel.register(NgramBertConfig, NgramBertModel)
 AutoModelForMaskedLM.register(NgramBertConfig, NgramBertForMaskedLM)
 AutoModelForSequenceClassification.register(NgramBertConfig, NgramBertForSequenceClassification)

@@ -1,7 +1,7 @@
 """LLM-QE: expansions of queries, rewarded by rank, preferred, trained on; dense retrieval with them (arXiv 2502.17057).
 
 What needs torch, sentence-transformers, trl or peft is in modules of its own, imported by name: ``local_lm``,
-``ngram_encoder``, ``contrastive_loss``, ``dpo``.
+``contrastive_loss``, ``dpo``.
 """
 
 from toxitrace.expand.answers import read_answers, write_answers

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from toxitrace.data.rowfile import read_rows, write_rows
 from toxitrace.errors import DataError
 from toxitrace.expand.asking import Asker
 from toxitrace.expand.beir import RetrievalSet
 from toxitrace.expand.candidates import GenerationReport, Progress, write_generated
 from toxitrace.expand.preamble import strip_preamble
 from toxitrace.expand.prompts import ANSWER_VERSION, answer_request, draw_seed
-from toxitrace.expand.rowfile import read_rows, write_rows
 from toxitrace.llm.protocol import LLMReply, LLMRequest
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from toxitrace.data.rowfile import read_rows
+from toxitrace.data.rowlog import RowLog
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.expand.asking import Asker, replies_by_id
 from toxitrace.expand.preamble import strip_preamble
 from toxitrace.expand.prompts import EXPANSION_VERSION, draw_seed, expansion_request
-from toxitrace.expand.rowfile import RowFile, read_rows
 from toxitrace.llm.protocol import LLMReply, LLMRequest
 
 Progress = Callable[[int, int], None]
@@ -128,21 +129,22 @@ def write_generated(
     progress: Progress | None = None,
 ) -> GenerationReport:
     """Ask for every query that has no row yet, and write the rows as they come."""
-    with RowFile(output, settings, resume=resume) as file:
-        file.rows = {id: kept for id, kept in file.rows.items() if kept.get("query") == queries.get(id)}
-        todo = [id for id in queries if id not in file.rows]
+    with RowLog(output, settings, resume=resume) as log:
+        log.rows = {key: kept for key, kept in log.rows.items() if kept.get("query") == queries.get(key[0])}
+        left = [id for id in queries if (id,) not in log.rows]
         reason = ""
-        for answered in replies_by_id(asker, ((id, ask(id)) for id in todo)):
+        for answered in replies_by_id(asker, ((id, ask(id)) for id in left)):
             if answered.replies is None:
                 reason = reason or answered.error
                 continue
-            file.add(row(answered.id, answered.replies))
+            log.add([row(answered.id, answered.replies)])
             if progress:
-                progress(len(file.rows), len(queries))
-        file.put_in_order(queries)
-        n_left = sum(id not in file.rows for id in queries)
-        n_without = sum(not usable_text(kept) for kept in file.rows.values())
-        return GenerationReport(len(file.rows), n_left, reason, n_without)
+                progress(len(log.rows), len(queries))
+        n_left = sum((id,) not in log.rows for id in queries)
+        n_without = sum(not usable_text(kept) for kept in log.rows.values())
+        report = GenerationReport(len(log.rows), n_left, reason, n_without)
+        log.finish(((id,) for id in queries), asdict(report))
+        return report
 
 
 def read_candidates(path: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from toxitrace.data.rowfile import read_rows
 from toxitrace.errors import DataError
 from toxitrace.expand.preferences import Preference
-from toxitrace.expand.rowfile import read_rows
 from toxitrace.explore.config import DPOSettings
 from toxitrace.explore.dpo import dpo_trainer
 from toxitrace.explore.fitting import CHECKPOINTS_FOLDER, FitReport, OnLog, finish, fit, fitting_rows

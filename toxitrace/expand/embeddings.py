@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from toxitrace.expand.rowfile import write_json
+from toxitrace.data.rowfile import write_json
 
 Floats = npt.NDArray[np.float32]
 

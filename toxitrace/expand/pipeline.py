@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toxitrace.config import Paths
+from toxitrace.data.rowfile import write_json
 from toxitrace.errors import ConfigError
 from toxitrace.expand import tasks
 from toxitrace.expand.asking import LOCAL, AskConfig
@@ -25,7 +26,6 @@ from toxitrace.expand.config import (
 )
 from toxitrace.expand.report import RetrievalReport
 from toxitrace.expand.retriever_settings import RETRIEVER_FILE
-from toxitrace.expand.rowfile import write_json
 
 SETTINGS_FILE = "run.json"
 # what may change between two sittings: it shapes no result

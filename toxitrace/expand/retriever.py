@@ -131,7 +131,7 @@ def open_sentence_transformer(
         from sentence_transformers.sentence_transformer.modules import Pooling as PoolingModule
     except ImportError as error:
         raise MissingExtraError(str(error.name), "explore") from None
-    import toxitrace.expand.ngram_encoder  # noqa: F401 (registers the project's own encoder)
+    import toxitrace.encoder.ngrams  # noqa: F401 (registers the project's own encoder)
 
     source = Path(name)
     try:

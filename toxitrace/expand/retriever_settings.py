@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from toxitrace.data.rowfile import write_json
 from toxitrace.errors import ConfigError, ModelError
 from toxitrace.expand.represent import QueryMode, check_mode
-from toxitrace.expand.rowfile import write_json
 from toxitrace.settings import FoldOptions
 
 RETRIEVER_FILE = "retriever.json"

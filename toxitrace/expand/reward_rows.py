@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toxitrace.data.rowfile import read_rows
 from toxitrace.errors import DataError
 from toxitrace.expand.beir import RetrievalSet
 from toxitrace.expand.fingerprint import texts_fingerprint
 from toxitrace.expand.preferences import Preference, choose_pair
 from toxitrace.expand.represent import Floats
 from toxitrace.expand.rewards import GATE, expansion_rewards
-from toxitrace.expand.rowfile import read_rows
 
 Encode = Callable[[Sequence[str]], Floats]
 """Texts -> (n, D) unit vectors."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toxitrace.data import sha256_file
+from toxitrace.data.rowfile import read_rows, write_json, write_rows
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.expand.answers import copy_recorded_answers, read_answers, write_answers
 from toxitrace.expand.asking import open_asker
@@ -37,7 +38,6 @@ from toxitrace.expand.report import RetrievalReport, compare_all, read_systems
 from toxitrace.expand.retriever import Retriever, open_retriever
 from toxitrace.expand.retriever_settings import RetrieverSettings
 from toxitrace.expand.reward_rows import preference_pairs, read_reward_rows, reward_rows
-from toxitrace.expand.rowfile import read_rows, write_json, write_rows
 from toxitrace.expand.systems import Run, bm25_run, dense_run, expansions_for, hybrid_run
 from toxitrace.expand.train_retriever import train_retriever, training_rows
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from toxitrace.explore.generators import Generator
 from toxitrace.explore.prompts import clean
 from toxitrace.explore.records import SeedItem
 from toxitrace.text.segment import segment
@@ -94,3 +95,12 @@ def _extractor() -> Any:
     import jieba.analyse
 
     return jieba.analyse.TFIDF()
+
+
+RULES: dict[str, Callable[[], Generator]] = {
+    "spans": SpanQueries,
+    "keywords": TfidfKeywords,
+    "keywords-joined": lambda: TfidfKeywords(joined=True),
+    "whole": WholeText,
+}
+"""By the name that ``--generator`` knows them by."""

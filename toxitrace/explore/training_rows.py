@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from toxitrace.data import rowfile
 from toxitrace.data.fields import get_field
 from toxitrace.data.jsonl import iter_json_rows
 from toxitrace.errors import DataError
@@ -69,15 +68,7 @@ def demonstrations(
 
 def write_rows(rows: Iterable[Demonstration | Preference], path: str | os.PathLike[str]) -> int:
     """Write rows as JSON lines, all or nothing; returns how many."""
-    target = Path(path)
-    part = target.with_name(target.name + ".part")
-    n_rows = 0
-    with part.open("w", encoding="utf-8") as stream:
-        for row in rows:
-            stream.write(json.dumps(row.to_dict(), ensure_ascii=False) + "\n")
-            n_rows += 1
-    os.replace(part, target)
-    return n_rows
+    return rowfile.write_rows(path, (row.to_dict() for row in rows))
 
 
 def read_demonstrations(path: str | os.PathLike[str]) -> list[Demonstration]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from toxitrace.jsonline import json_line
 from toxitrace.report.html import page_head, page_row, page_tail
 from toxitrace.report.terminal import prediction_line
 from toxitrace.types import Prediction
-
-# Line ends to Unicode, though not to JSON: a reader that splits at them would break the line in two.
-_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +27,15 @@ class OutputFormat:
     tail: Callable[[int, int, int], str]
 
 
-def json_line(record_id: Any, prediction: Prediction) -> str:
-    """One JSON object and a line feed; lone surrogates are escaped, so it can always be encoded as UTF-8."""
-    row = {"id": record_id, **prediction.to_dict()}
-    line = json.dumps(row, ensure_ascii=False, allow_nan=False).translate(_LINE_ENDS)
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        line = json.dumps(row, allow_nan=False)
-    return line + "\n"
+def prediction_row(record_id: Any, prediction: Prediction) -> str:
+    """One JSON object and a line feed."""
+    return json_line({"id": record_id, **prediction.to_dict()})
 
 
 def output_format(name: str, *, color: bool = False) -> OutputFormat:
     """The form called ``jsonl``, ``text`` or ``html``; ``color`` is for text on a terminal."""
     forms = {
-        "jsonl": OutputFormat(lambda title: "", json_line, lambda *counts: ""),
+        "jsonl": OutputFormat(lambda title: "", prediction_row, lambda *counts: ""),
         "text": OutputFormat(
             lambda title: "",
             lambda record_id, prediction: prediction_line(prediction, color=color) + "\n",

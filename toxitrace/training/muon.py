@@ -66,25 +66,27 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    alike[parameter.shape].append(parameter)
-            for parameters in alike.values():
-                self._step_alike(parameters, group["lr"], group["weight_decay"], group["momentum"])
+                    alike[parameter.shape].append((parameter, parameter.grad))
+            for pairs in alike.values():
+                self._step_alike(pairs, group["lr"], group["weight_decay"], group["momentum"])
         return loss
 
-    def _step_alike(self, parameters: list[nn.Parameter], lr: float, weight_decay: float, momentum: float) -> None:
+    def _step_alike(
+        self, pairs: list[tuple[nn.Parameter, Tensor]], lr: float, weight_decay: float, momentum: float
+    ) -> None:
+        """Parameters of one shape, each with its gradient."""
         updates = []
-        for parameter in parameters:
-            state, grad = self.state[parameter], parameter.grad
-            assert grad is not None  # for mypy: the caller chose those with a gradient
+        for parameter, grad in pairs:
+            state = self.state[parameter]
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(grad)
             buffer = state["momentum_buffer"].lerp_(grad, 1 - momentum)
             updates.append(grad.lerp(buffer, momentum))
         fast = has_fast_bf16("gpu" if updates[0].is_cuda else "cpu")
         steps = orthogonalise(torch.stack(updates), torch.bfloat16 if fast else torch.float32)  # (M, R, C)
-        size = 0.2 * max(parameters[0].shape) ** 0.5
-        for parameter, update in zip(parameters, steps, strict=True):
+        size = 0.2 * max(updates[0].shape) ** 0.5
+        for (parameter, _), update in zip(pairs, steps, strict=True):
             parameter.mul_(1 - lr * weight_decay).add_(update, alpha=-lr * size)

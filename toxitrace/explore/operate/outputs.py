@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from toxitrace.data.rowfile import write_rows
 from toxitrace.explore.clusters import neighbours, similar_groups
 from toxitrace.explore.operate.config import PairSettings
 from toxitrace.explore.operate.review import Post
 from toxitrace.explore.preferences import Compared, Preference, comparison_pairs, sampled_pairs
 from toxitrace.explore.rewards import Judged
-
-# Line ends to Unicode, though not to JSON: a reader that splits at them would break the line in two.
-_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-
-
-def write_json_lines(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """One JSON object a line."""
-    lines = (json.dumps(row, ensure_ascii=False).translate(_LINE_ENDS) + "\n" for row in rows)
-    write_text("".join(lines), path)
 
 
 def write_text(content: str, path: Path) -> None:
@@ -34,7 +24,7 @@ def write_text(content: str, path: Path) -> None:
 def write_review(posts: Iterable[Post], number: int, folder: Path) -> Path:
     """``review-0001.jsonl`` and so on: what reviewers are given, each post in one list alone."""
     path = review_file(number, folder)
-    write_json_lines((post.to_dict() for post in posts), path)
+    write_rows(path, (post.to_dict() for post in posts))
     return path
 
 

@@ -10,20 +10,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+from toxitrace.data import rowfile
 from toxitrace.errors import ConfigError, DataError
+from toxitrace.explore.baselines import RULES
 from toxitrace.explore.operate.config import OperateConfig
 from toxitrace.explore.operate.figures import Figures
 from toxitrace.explore.operate.flagged import Scorer, hold_nothing, read_flagged
 from toxitrace.explore.operate.handing_out import decided_line, exhausted_warning, hand_out
 from toxitrace.explore.operate.loop import Ending, Loop
-from toxitrace.explore.operate.outputs import next_pairs, write_json_lines, write_text
+from toxitrace.explore.operate.outputs import next_pairs, write_text
 from toxitrace.explore.operate.platform_files import read_labels, read_texts
 from toxitrace.explore.operate.review import read_list
 from toxitrace.explore.operate.schema import memory_copy, open_database
 from toxitrace.explore.operate.searching import PacedSearch
 from toxitrace.explore.operate.store import Store
 from toxitrace.explore.operate.summary import BAD_DAYS, page
-from toxitrace.explore.operate.writers import RULES, RuleWriter, open_writer
+from toxitrace.explore.operate.writers import RuleWriter, open_writer
 from toxitrace.explore.training_rows import write_rows
 from toxitrace.llm.batch import stop_on_interrupt
 from toxitrace.llm.retry import RetryPolicy
@@ -189,7 +191,7 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
     threshold = tools.detector.threshold
     figures = Figures(store, config.judge, threshold)
     searches = figures.last_searches()
-    write_json_lines((one.to_dict() for one in searches), folder / "queries.jsonl")
+    rowfile.write_rows(folder / "queries.jsonl", (one.to_dict() for one in searches))
     pairs = next_pairs(figures.compared(searches), config.pairs)
     write_rows(pairs, folder / "preferences.jsonl")
     posts = []

@@ -10,7 +10,7 @@ from threading import Event
 from typing import Literal, Protocol
 
 from toxitrace.errors import ConfigError
-from toxitrace.explore.baselines import SpanQueries, TfidfKeywords, WholeText
+from toxitrace.explore.baselines import RULES
 from toxitrace.explore.generators import Generator
 from toxitrace.explore.operate.config import OperateConfig
 from toxitrace.explore.operate.own_flags import own_flags
@@ -18,7 +18,6 @@ from toxitrace.explore.records import SeedItem
 from toxitrace.explore.replies import ParsedReply, distinct_queries
 from toxitrace.llm.protocol import LLMClient
 
-RULES: dict[str, Callable[[], Generator]] = {"spans": SpanQueries, "keywords": TfidfKeywords, "whole": WholeText}
 LOCAL = "lm:"
 _SERVICES = ("gemini", "openai", "replay")
 
@@ -72,7 +71,7 @@ class RuleWriter:
     def write(self, items: Sequence[SeedItem]) -> list[Written]:
         """See `Writer`.
 
-        >>> RuleWriter("spans", SpanQueries()).write([SeedItem("a", "早上好")])[0].outcome
+        >>> RuleWriter("spans", RULES["spans"]()).write([SeedItem("a", "早上好")])[0].outcome
         'no_query'
         """
         found = self._generator.queries(items)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toxitrace.errors import ConfigError
-from toxitrace.explore.baselines import SpanQueries, TfidfKeywords, WholeText
+from toxitrace.explore.baselines import RULES
 from toxitrace.explore.config import GenerateSettings
 from toxitrace.explore.generators import Generator
 from toxitrace.explore.llm_generate import LLMGenerator
@@ -25,12 +25,6 @@ FORMS = (
     "whole, keywords, keywords-joined, spans, recorded:FILE, lm:FOLDER_OR_NAME, gemini:MODEL, openai:MODEL or "
     "replay:FILE"
 )
-_RULES: dict[str, Callable[[], Generator]] = {
-    "whole": WholeText,
-    "keywords": TfidfKeywords,
-    "keywords-joined": lambda: TfidfKeywords(joined=True),
-    "spans": SpanQueries,
-}
 _SERVICES = ("gemini", "openai", "replay")
 
 
@@ -95,7 +89,7 @@ class Recorded:
 def check_spec(spec: str | None) -> str:
     """The kind of a generator; raises ConfigError if it is none."""
     kind, _, name = (spec or "").partition(":")
-    if spec in _RULES or (kind in ("lm", "recorded", *_SERVICES) and name.strip()):
+    if spec in RULES or (kind in ("lm", "recorded", *_SERVICES) and name.strip()):
         return kind
     raise ConfigError(f"--generator is {spec!r}; expected {FORMS}")
 
@@ -122,8 +116,8 @@ def open_writer(
         ConfigError, DataError, ModelError, MissingExtraError: it cannot be opened.
     """
     kind, _, name = spec.partition(":")
-    if check_spec(spec) in _RULES:
-        yield Writer(_RULES[spec]())
+    if check_spec(spec) in RULES:
+        yield Writer(RULES[spec]())
     elif kind == "recorded":
         yield Writer(Recorded(name.strip()))
     elif kind == "lm":

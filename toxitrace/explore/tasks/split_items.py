@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from toxitrace.data.rowfile import write_rows
 from toxitrace.errors import ConfigError
 from toxitrace.explore.clusters import NEAR_DUPLICATE, near_duplicate_clusters, split_by_cluster
 from toxitrace.explore.records import SeedItem
-from toxitrace.explore.tasks.rowlog import json_line
 
 PARTS = ("train", "dev", "test")
 
@@ -38,10 +37,7 @@ def split_items(
     ids = [item.id for item in items]
     dealt = split_by_cluster(ids, clusters, dict(zip(PARTS, shares, strict=True)), seed)
     by_id = {item.id: item for item in items}
-    output.mkdir(parents=True, exist_ok=True)
     for part, members in dealt.items():
-        unfinished = output / f"{part}.jsonl.part"
         rows = ({"id": id, "text": by_id[id].text, "label": 1, "spans": by_id[id].spans} for id in members)
-        unfinished.write_bytes(b"".join(map(json_line, rows)))
-        os.replace(unfinished, output / f"{part}.jsonl")
+        write_rows(output / f"{part}.jsonl", rows)
     return {part: len(members) for part, members in dealt.items()}

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toxitrace.data.hashing import sha256_file
+from toxitrace.data.rowfile import write_json
 from toxitrace.errors import ConfigError, DataError
 from toxitrace.explore.config import PretrainLMSettings, SmallLMSize
 from toxitrace.explore.records import QueryRecord, SeedItem
 from toxitrace.explore.tasks.items import flagged_items, limited, read_items
 from toxitrace.explore.tasks.make_preferences import grouped
 from toxitrace.explore.tasks.query_files import fingerprint, read_query_lists
-from toxitrace.explore.tasks.rowlog import write_json
 from toxitrace.explore.tasks.train_config import SMALL, DPOTask, PretrainTask, SFTTask
 from toxitrace.explore.training_rows import Demonstration, demonstrations, read_preferences
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from toxitrace.data.rowlog import RowLog
 from toxitrace.explore.config import GenerateSettings
 from toxitrace.explore.records import SeedItem
 from toxitrace.explore.tasks.open_generator import ServiceOptions, Writer, open_writer
-from toxitrace.explore.tasks.rowlog import RowLog
 
 Told = Callable[[int, int], None]
 """Told how many rows are done in this sitting, and how many there are to do."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toxitrace.data.rowlog import RowLog
 from toxitrace.explore.query_metrics import THRESHOLDS
 from toxitrace.explore.records import KeepRule
 from toxitrace.explore.tasks.judging import Judging, judged
-from toxitrace.explore.tasks.rowlog import RowLog
 from toxitrace.explore.tasks.write_queries import Told
 
 if TYPE_CHECKING:
@@ -79,16 +79,16 @@ def write_rewards(
     shaped = {**settings, "k": k, "min_hits": rule.min_hits, "max_chars": rule.max_chars}
     every = [(id, rank, query) for id, found in queries.items() for rank, query in enumerate(found)]
     with RowLog(output, shaped, key=("id", "rank"), resume=resume) as log:
-        todo = [one for one in every if one[:2] not in log.rows]
-        for start in range(0, len(todo), CHUNK):
-            part = todo[start : start + CHUNK]
+        left = [one for one in every if one[:2] not in log.rows]
+        for start in range(0, len(left), CHUNK):
+            part = left[start : start + CHUNK]
             found = judged(engine, [query for _, _, query in part], judging, k, [(id,) for id, _, _ in part])
             log.add(
                 {"id": id, "rank": rank, **one.to_dict(), "kept": rule.keeps(query, one.hit)}
                 for (id, rank, query), one in zip(part, found, strict=True)
             )
             if told:
-                told(start + len(part), len(todo))
+                told(start + len(part), len(left))
         rows = [log.rows[one[:2]] for one in every]
         report = _report(rows, thresholds, judging)
         log.finish((one[:2] for one in every), report.to_dict())

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from toxitrace.data import iter_json_rows
+from toxitrace.data.jsonl import iter_json_rows
+from toxitrace.data.rowfile import write_json, write_rows
 from toxitrace.errors import ConfigError, DataError
+from toxitrace.jsonline import json_line
 
 Key = tuple[Any, ...]
 
@@ -72,16 +74,14 @@ class RowLog:
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows so that they survive the end of this process."""
         taken = list(rows)
-        self._file.write(b"".join(json_line(row) for row in taken))
+        self._file.write("".join(map(json_line, taken)).encode())
         self._file.flush()
         for row in taken:
             self._note(row, str(self.path))
 
     def finish(self, order: Iterable[Key], report: Mapping[str, Any]) -> None:
         """Put the rows into one order, in one move, and note the report in ``OUTPUT.meta.json``."""
-        part = self.path.with_name(f"{self.path.name}.part")
-        part.write_bytes(b"".join(json_line(self.rows[key]) for key in order if key in self.rows))
-        os.replace(part, self.path)
+        write_rows(self.path, (self.rows[key] for key in order if key in self.rows))
         self.note(report)
 
     def note(self, report: Mapping[str, Any]) -> None:
@@ -125,13 +125,6 @@ class RowLog:
             )
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write one JSON document in one move."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
 def _hold(file: IO[bytes], path: Path) -> None:
     try:
         import fcntl
@@ -141,14 +134,6 @@ def _hold(file: IO[bytes], path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise DataError(f"another run is writing to {path}: wait until it ends, or name another output") from None
-
-
-def json_line(row: Mapping[str, Any]) -> bytes:
-    """A row with its line end, as UTF-8."""
-    try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate is no UTF-8: such a row is written in ASCII
-        return json.dumps(row, allow_nan=False).encode("ascii") + b"\n"
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from made_platform import read
 
+from toxitrace.data.rowlog import RowLog
 from toxitrace.errors import ConfigError, DataError
-from toxitrace.explore.tasks.rowlog import RowLog
 
 
 def test_a_torn_line_is_cut_off_and_the_whole_ones_are_kept(tmp_path: Path) -> None:
