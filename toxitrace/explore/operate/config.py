@@ -96,7 +96,7 @@ class OperateConfig:
     output: str = "runs/explore-run"
     """Folder that gets store.sqlite, report.html, queries.jsonl, preferences.jsonl, review-0001.jsonl, ..."""
     generator: str = "spans"
-    """spans, keywords, keywords-joined, whole, lm:FOLDER, gemini:MODEL, openai:MODEL, or replay:FILE (recorded answers)."""
+    """spans, keywords, keywords-joined, whole, lm:FOLDER, gemini:MODEL, openai:MODEL, or replay:FILE (recorded)."""
     llm_url: str | None = None
     """Address of another server, e.g. http://localhost:8000/v1."""
     ask: AskSettings = field(default_factory=AskSettings)
