@@ -119,6 +119,8 @@ class DataConfig:
     """Soft label of rows whose label and evidence disagree (toxic without spans, non-toxic with)."""
     soften_doubtful: bool = True
     """Whether rows whose label and evidence disagree get ``doubtful_label``."""
+    clauses: bool = False
+    """Whether a clause with evidence and one without, of every toxic text, are short training texts of their own."""
     limit: int | None = None
     """Use only this many training rows, drawn with ``seed``; for trials and ablations."""
     batch_size: int = 32

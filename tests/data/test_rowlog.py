@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from made_platform import read
 
 from toxitrace.data.rowlog import RowLog
 from toxitrace.errors import ConfigError, DataError
@@ -59,3 +60,7 @@ def test_lone_surrogates_survive(tmp_path: Path) -> None:
         log.add([{"id": "a", "queries": ["笨\ud800蛋"]}])
     with RowLog(path, {}, resume=True) as log:
         assert log.rows["a",]["queries"] == ["笨\ud800蛋"]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -17,6 +17,7 @@ from toxitrace.data.annotations import (
     read_spans,
     unknown_ids,
 )
+from toxitrace.data.clauses import clause_examples
 from toxitrace.data.formats import read_examples
 from toxitrace.data.hashing import sha256_file
 from toxitrace.data.records import Example
@@ -73,6 +74,8 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
     if config.limit is not None and config.limit < len(train):
         chosen = np.random.default_rng([seed, len(train)]).permutation(len(train))[: config.limit]
         train = [train[i] for i in sorted(chosen.tolist())]
+    if config.clauses:
+        train += clause_examples(train, seed)
     dev = _read_all(config.dev)
     sha256 = hash_sources([*config.train, *config.dev, *config.spans, *config.rationales, *config.teacher])
     return LabelledData(train, dev, rationales, sha256, unmatched, teacher)
