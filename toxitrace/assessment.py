@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -80,11 +80,16 @@ def measure(detector: Detector, examples: Sequence[Example]) -> Measurement:
     return Measurement(examples, margins, saliencies)
 
 
-def tune(measurement: Measurement, settings: ModelSettings, what: Sequence[Tunable]) -> ModelSettings:
+def tune(
+    measurement: Measurement, settings: ModelSettings, what: Sequence[Tunable], files: Mapping[str, str] | None = None
+) -> ModelSettings:
     """Choose thresholds on development data; what is not asked for stays as it is.
 
     BiCSE maximises character F1 on examples with gold evidence, the threshold macro-F1 on labelled examples, the
     calibration their likelihood (Platt).
+
+    Args:
+        files: the file of each example by id; BiCSE's score is the mean over files. None: all are one file.
 
     Raises:
         DataError: the data lacks what a choice needs (both classes, or gold spans).
@@ -106,6 +111,7 @@ def tune(measurement: Measurement, settings: ModelSettings, what: Sequence[Tunab
             [measurement.saliencies[i] for i in gold],
             [separator_mask(measurement.examples[i].text) for i in gold],
             [list(measurement.examples[i].spans or ()) for i in gold],
+            parts=None if files is None else [files[measurement.examples[i].id] for i in gold],
         )
         settings = replace(settings, bicse=params)
     return settings

@@ -120,7 +120,7 @@ class DataConfig:
     soften_doubtful: bool = True
     """Whether rows whose label and evidence disagree get ``doubtful_label``."""
     clauses: bool = False
-    """Whether a clause with evidence and one without, of every toxic text, are short training texts of their own."""
+    """Whether single clauses, with evidence and without, are short training texts of their own."""
     limit: int | None = None
     """Use only this many training rows, drawn with ``seed``; for trials and ablations."""
     batch_size: int = 32

@@ -28,17 +28,24 @@ def test_one_clause_with_evidence_and_one_without() -> None:
 @pytest.mark.parametrize(
     "example",
     [
-        Example("a", LONG.text, 0, spans=()),
         Example("a", LONG.text, 0, spans=((8, 13),)),
         Example("a", LONG.text, 1),
         Example("a", LONG.text, 1, spans=()),
         Example("a", LONG.text, None, spans=((8, 13),)),
         Example("a", "你真是个大笨蛋", 1, spans=((4, 7),)),
     ],
-    ids=["clean", "doubtful", "unread", "without evidence", "without label", "one clause"],
+    ids=["doubtful", "unread", "without evidence", "without label", "one clause"],
 )
 def test_other_texts_give_nothing(example: Example) -> None:
     assert clause_examples([example], seed=1) == []
+
+
+@pytest.mark.parametrize("spans", [None, ()])
+def test_a_clean_text_gives_a_clean_clause(spans: tuple[tuple[int, int], ...] | None) -> None:
+    (clause,) = clause_examples([Example("c", LONG.text, 0, spans=spans)], seed=1)
+    assert (clause.id, clause.label, clause.spans) == ("c#rest", 0, ())
+    assert clause.text in LONG.text
+    assert clause.text != LONG.text
 
 
 def test_evidence_across_a_comma_is_cut_at_the_clause() -> None:

@@ -82,6 +82,22 @@ def test_tuning_does_not_choose_to_mark_everything() -> None:
     assert sum(marked) == sum(end - start for spans in gold for start, end in spans)
 
 
+def test_a_large_part_does_not_outvote_a_small_one() -> None:
+    small, (saliencies, separators, gold) = corpus(6, seed=1), corpus(60, seed=2, height=0.3)
+    large = saliencies, separators, [[(0, end + 1)] for ((_, end),) in gold]  # wants long spans, the other short ones
+    both: Corpus = (small[0] + large[0], small[1] + large[1], small[2] + large[2])
+    parts = ["small"] * 6 + ["large"] * 60
+    grid = BiCSEGrid((0.3, 0.6), (0.3, 0.6), (0.1, 0.3), (0, 1), (1, 3), refine_steps=())
+    best, score = tune_bicse(*both, grid, parts=parts)
+    means = {
+        values: (measured(small, BiCSEParams(*values)) + measured(large, BiCSEParams(*values))) / 2
+        for values in itertools.product(grid.seed, grid.cliff, grid.floor, grid.gap, grid.min_chars)
+    }
+    assert score == pytest.approx(max(means.values()))
+    assert score == pytest.approx((measured(small, best) + measured(large, best)) / 2)
+    assert score > (measured(small, pooled := tune_bicse(*both, grid)[0]) + measured(large, pooled)) / 2
+
+
 def test_topk_takes_the_ratio_with_the_highest_character_f1() -> None:
     saliencies, separators, gold = corpus()
     ratios = (0.05, 0.2, 0.8)
@@ -99,6 +115,8 @@ def test_unequal_numbers_and_gold_outside_its_text_are_refused() -> None:
         tune_bicse(saliencies, separators, gold[:1])
     with pytest.raises(DataError, match=r"gold span \[0, 99\)"):
         tune_bicse(saliencies, separators, [gold[0], [(0, 99)]])
+    with pytest.raises(DataError, match="1 names of parts for 2 texts"):
+        tune_bicse(saliencies, separators, gold, parts=["one"])
     with pytest.raises(DataError, match="0 ratios"):
         tune_topk(saliencies, separators, gold, ())
     with pytest.raises(DataError, match=r"no value for bicse\.gap"):

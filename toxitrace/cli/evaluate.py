@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from toxitrace.errors import ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
+    from toxitrace.data.load import LabelledData
     from toxitrace.data.records import Example
     from toxitrace.evaluation import EvaluationReport
     from toxitrace.settings import ModelSettings
@@ -39,7 +40,8 @@ def build_parser() -> ArgumentParser:
         nargs="?",
         const="all",
         choices=("all", *_TUNABLE),
-        help="choose BiCSE parameters (needs gold spans), calibration and threshold (need labels), or one of them",
+        help="choose BiCSE parameters (needs gold spans; every file of --data counts alike), calibration and threshold "
+        "(need labels), or one of them",
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the intervals")
     parser.add_argument(
@@ -65,7 +67,8 @@ def run(config: Any) -> int:
     from toxitrace.detector.loading import find_model, load
     from toxitrace.versions import package_versions
 
-    examples = _examples(config.data, config.spans)
+    data = _read(config.data, config.spans)
+    examples = data.train
     what = _possible(config.tune, examples) if config.tune else []
     folder = find_model(config.model)
     detector = load(folder, backend=config.backend, threshold=config.threshold, threads=config.threads)
@@ -73,7 +76,7 @@ def run(config: Any) -> int:
     part = config.part or ", ".join(Path(path).name for path in config.data)
     hashes = hash_sources([*config.data, *config.spans])
     if config.tune:
-        settings = tune(measurement, detector.settings, what)
+        settings = tune(measurement, detector.settings, what, data.files)
         detector = Detector(detector.backend, detector.tokenizer, settings, config.threshold)
         _store(settings, folder, part, what, hashes)
     report = assess(
@@ -93,11 +96,11 @@ def run(config: Any) -> int:
     return 0
 
 
-def _examples(data: list[str], spans: list[str]) -> list[Example]:
+def _read(data: list[str], spans: list[str]) -> LabelledData:
     from toxitrace.config import DataConfig, Paths
     from toxitrace.data.load import load_labelled
 
-    return load_labelled(DataConfig(train=Paths(data), spans=Paths(spans))).train
+    return load_labelled(DataConfig(train=Paths(data), spans=Paths(spans)))
 
 
 def _possible(asked: str, examples: list[Example]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Short training rows out of long ones: a clause that holds evidence, and one of the same text that holds none.
+"""Short training rows out of long ones: clauses that hold evidence, and clauses that hold none.
 
 Published sets hold posts of several clauses, so a model of them has hardly seen a short insult, and may take what
 stands around evidence for evidence. Pure.
@@ -21,15 +21,18 @@ _WORDLIKE = re.compile(r"\w")
 
 
 def clause_examples(examples: Iterable[Example], seed: int) -> list[Example]:
-    """Up to two clauses of every toxic text with known evidence, each drawn at random.
+    """Up to two clauses of every text of more than one, drawn at random.
+
+    A toxic text with known evidence gives a clause with evidence and one without, a text that is neither labelled
+    toxic nor holds evidence gives one clause; where label and evidence disagree or are unknown, nothing is known of the
+    clauses, and there are none.
 
     Args:
-        examples: texts; those labelled non-toxic, unread or without evidence give nothing, nor do those of one clause.
-        seed: of the draw; it does not depend on the order of ``examples``.
+        examples: texts; those without a label give nothing.
+        seed: of the draw, which does not depend on the order of ``examples``.
 
     Returns:
-        For each text at most one clause with evidence (label 1, its spans; id + ``#evidence``) and one without
-        (label 0, no spans; id + ``#rest``).
+        Clauses with evidence (label 1, its spans; id + ``#evidence``) and without (label 0, no spans; id + ``#rest``).
 
     >>> [(one.text, one.label, one.evidence) for one in clause_examples(
     ...     [Example("a", "你真是个笨蛋，今天天气不错", 1, spans=((4, 6),))], seed=1)]
@@ -37,17 +40,18 @@ def clause_examples(examples: Iterable[Example], seed: int) -> list[Example]:
     """
     found: list[Example] = []
     for example in examples:
-        if not (example.label and example.spans):
+        if example.label is None or bool(example.label) != bool(example.spans):
             continue
         clauses = [m.span() for m in _CLAUSE.finditer(example.text) if _says_something(m.group())]
         if len(clauses) < 2:
             continue
         rng = np.random.default_rng([seed, *example.id.encode()])
-        touched = [any(start < high and low < end for start, end in example.spans) for low, high in clauses]
-        for wanted in (True, False):
-            fitting = [clause for clause, hit in zip(clauses, touched, strict=True) if hit is wanted]
+        spans = example.spans or ()
+        touched = [any(start < high and low < end for start, end in spans) for low, high in clauses]
+        for toxic in (True, False):
+            fitting = [clause for clause, hit in zip(clauses, touched, strict=True) if hit is toxic]
             if fitting:
-                found.append(_cut(example, fitting[int(rng.integers(len(fitting)))], wanted))
+                found.append(_cut(example, fitting[int(rng.integers(len(fitting)))], toxic))
     return found
 
 
@@ -57,10 +61,7 @@ def _says_something(clause: str) -> bool:
 
 def _cut(example: Example, clause: tuple[int, int], toxic: bool) -> Example:
     low, high = clause
-    spans = [
-        (max(start, low) - low, min(end, high) - low)
-        for start, end in example.spans or ()
-        if start < high and low < end
-    ]
+    spans = tuple((max(start, low) - low, min(end, high) - low) for start, end in example.spans or () if start < high)
     name = "evidence" if toxic else "rest"
-    return Example(f"{example.id}#{name}", example.text[low:high], int(toxic), example.topic, tuple(spans))
+    known = tuple((start, end) for start, end in spans if start < end)
+    return Example(f"{example.id}#{name}", example.text[low:high], int(toxic), example.topic, known)

@@ -37,6 +37,8 @@ class LabelledData:
     """Annotations whose id is not among the training texts."""
     teacher: dict[str, float] = field(default_factory=dict)
     """Probability of toxicity by a teacher, by id."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The file that a training text comes from, by id."""
 
 
 def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
@@ -48,7 +50,7 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
     """
     if not config.train:
         raise ConfigError("no training texts; name files with --data.train")
-    train = _read_all(config.train)
+    train, files = _read_all(config.train)
     ids = {example.id for example in train}
     rationales: dict[str, Rationales] = {}
     unmatched = 0
@@ -76,9 +78,9 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
         train = [train[i] for i in sorted(chosen.tolist())]
     if config.clauses:
         train += clause_examples(train, seed)
-    dev = _read_all(config.dev)
+    dev, _ = _read_all(config.dev)
     sha256 = hash_sources([*config.train, *config.dev, *config.spans, *config.rationales, *config.teacher])
-    return LabelledData(train, dev, rationales, sha256, unmatched, teacher)
+    return LabelledData(train, dev, rationales, sha256, unmatched, teacher, files)
 
 
 def hash_sources(sources: Iterable[str]) -> dict[str, str]:
@@ -91,7 +93,8 @@ def hash_sources(sources: Iterable[str]) -> dict[str, str]:
     return {source: "shipped" if source in BUILTINS else sha256_file(source) for source in sources}
 
 
-def _read_all(paths: Iterable[str]) -> list[Example]:
+def _read_all(paths: Iterable[str]) -> tuple[list[Example], dict[str, str]]:
+    """All examples, and the file of each by id."""
     examples: list[Example] = []
     seen: dict[str, str] = {}
     for path in paths:
@@ -102,7 +105,7 @@ def _read_all(paths: Iterable[str]) -> list[Example]:
                 )
             seen[example.id] = path
             examples.append(example)
-    return examples
+    return examples, seen
 
 
 def _require_match(source: str, n_rows: int, n_missing: int) -> None:

@@ -1,4 +1,4 @@
-"""Choosing span parameters on development data, by pooled character F1.
+"""Choosing span parameters on development data, by pooled character F1, the mean over data sets if there are several.
 
 Never by overlap F1: that is blind to length and would choose to mark everything (methods.md 1.9).
 """
@@ -6,6 +6,7 @@ Never by overlap F1: that is blind to length and would choose to mark everything
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
@@ -42,17 +43,24 @@ class _Corpus:
     """Development texts in the form the search needs: plain lists, and gold as running counts."""
 
     def __init__(
-        self, saliencies: Sequence[npt.ArrayLike], separators: Sequence[npt.ArrayLike], gold_spans: Sequence[Bounds]
+        self,
+        saliencies: Sequence[npt.ArrayLike],
+        separators: Sequence[npt.ArrayLike],
+        gold_spans: Sequence[Bounds],
+        parts: Sequence[str],
     ) -> None:
         if not len(saliencies) == len(separators) == len(gold_spans):
             raise DataError(
                 f"there are {len(saliencies)} saliencies, {len(separators)} separators and {len(gold_spans)} gold "
                 "spans; expected one of each per text"
             )
+        if len(parts) != len(gold_spans):
+            raise DataError(f"there are {len(parts)} names of parts for {len(gold_spans)} texts; expected one each")
+        self.parts = parts
+        self.n_gold_chars: Counter[str] = Counter(dict.fromkeys(parts, 0))
         self.scaled: list[list[float]] = []
         self.stops: list[list[bool]] = []
         self.gold_before: list[list[int]] = []
-        self.n_gold_chars = 0
         for i, (saliency, stops, gold) in enumerate(zip(saliencies, separators, gold_spans, strict=True)):
             values = scale_saliency(saliency, stops)
             marked = np.zeros(len(values) + 1, dtype=np.int64)
@@ -63,17 +71,18 @@ class _Corpus:
             self.scaled.append(values.tolist())
             self.stops.append(np.asarray(stops, dtype=np.bool_).tolist())
             self.gold_before.append(np.cumsum(marked).tolist())
-            self.n_gold_chars += int(marked.sum())
+            self.n_gold_chars[parts[i]] += int(marked.sum())
 
     def character_f1(self, found: Sequence[Bounds]) -> float:
-        """Pooled character F1 of spans that do not overlap, as ``span_scores.character_f1``."""
-        n_marked = n_right = 0
-        for before, bounds in zip(self.gold_before, found, strict=True):
-            for start, end in bounds:
-                n_marked += end - start
-                n_right += before[end] - before[start]
-        both = n_marked + self.n_gold_chars
-        return 2 * n_right / both if both else 1.0
+        """Mean over the parts of the pooled character F1 of spans that do not overlap, see ``span_scores``."""
+        n_marked: Counter[str] = Counter()
+        n_right: Counter[str] = Counter()
+        for part, before, bounds in zip(self.parts, self.gold_before, found, strict=True):
+            n_marked[part] += sum(end - start for start, end in bounds)
+            n_right[part] += sum(before[end] - before[start] for start, end in bounds)
+        both = {part: n_marked[part] + n_gold for part, n_gold in self.n_gold_chars.items()}
+        scores = [2 * n_right[part] / n if n else 1.0 for part, n in both.items()]
+        return sum(scores) / len(scores) if scores else 1.0
 
 
 def tune_bicse(
@@ -81,6 +90,7 @@ def tune_bicse(
     separators: Sequence[npt.ArrayLike],
     gold_spans: Sequence[Bounds],
     grid: BiCSEGrid | None = None,
+    parts: Sequence[str] | None = None,
 ) -> tuple[BiCSEParams, float]:
     """Find the BiCSE parameters with the highest pooled character F1.
 
@@ -91,6 +101,8 @@ def tune_bicse(
         separators: per text (n,) true where a character ends every span.
         gold_spans: per text ``[start, end)`` pairs; texts without gold count against what is marked in them.
         grid: None takes the default, which asks for about 200 scans of the data.
+        parts: name of the data set of each text; the mean of the sets' scores counts, so that a large set does not
+            decide alone. None: all are one set.
 
     Returns:
         The parameters and their character F1 on this data, which is optimistic: report it on other data.
@@ -99,7 +111,7 @@ def tune_bicse(
         DataError: numbers differ or a gold span leaves its text.
     """
     grid = grid or BiCSEGrid()
-    corpus = _Corpus(saliencies, separators, gold_spans)
+    corpus = _Corpus(saliencies, separators, gold_spans, [""] * len(gold_spans) if parts is None else parts)
     best, score = BiCSEParams(grid.seed[0], grid.cliff[0], grid.floor[0], grid.gap[0], grid.min_chars[0]), -1.0
     tried: set[tuple[float, float, float]] = set()
     rounds: Iterable[tuple[float, float, float]] = itertools.product(grid.seed, grid.cliff, grid.floor)
