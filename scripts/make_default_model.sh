@@ -16,3 +16,5 @@ fi
 "$python" -m toxitrace train --config configs/default.yaml --encoder.name "$encoder" --resume true
 PYTHON=$python bash benchmarks/evaluate_cold.sh runs/default default
 "$python" -m toxitrace export --model runs/default --output exports/default --precision fp16
+"$python" benchmarks/default_model.py
+"$python" benchmarks/default_spans.py

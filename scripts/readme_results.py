@@ -20,12 +20,8 @@ DEVELOPMENT = (
     ("default-cold-dev", "classification", "macro_f1", "COLD dev (semi-automatic labels), macro-F1"),
     ("default-dev-expert", "classification", "macro_f1", "dev_expert, macro-F1 *"),
     ("default-dev-expert", "classification", "auroc", "dev_expert, AUROC"),
-    ("default-cold-dev", "spans_forced", "character_f1", "dev_gold spans, forced, character F1 *"),
     ("default-cntp", "classification", "auroc", "CNTP third, AUROC"),
-    ("default-cntp", "spans_forced", "character_f1", "CNTP third spans, forced, character F1"),
-    ("default-cntp", "spans_forced", "iou", "CNTP third spans, forced, IoU"),
-    ("default-cntp", "spans_topk", "character_f1", "CNTP third spans, forced, top-k instead of BiCSE, character F1"),
-    ("default-cntp", "spans", "character_f1", "CNTP third spans, end to end, character F1"),
+    ("default-cntp", "spans", "character_f1", "CNTP third spans, end to end, character F1 *"),
     ("default-cntp", "faithfulness", "comprehensiveness", "CNTP third, fall in probability, spans masked"),
     ("default-cntp", "faithfulness", "comprehensiveness_random", "CNTP third, the same, random stretches masked"),
 )
@@ -51,7 +47,9 @@ def _development() -> list[str]:
         cell = _read(file)[section][measure]
         lines.append(f"| {name} | {100 * cell['value']:.1f} ({100 * cell['low']:.1f}-{100 * cell['high']:.1f}) |")
     lines += ["", "Against character n-grams with logistic regression (`benchmarks/default_model.py`):", ""]
-    return [*lines, (RESULTS / "default_model.md").read_text(encoding="utf-8").strip()]
+    lines += [(RESULTS / "default_model.md").read_text(encoding="utf-8").strip(), ""]
+    lines += ["Its spans (`benchmarks/default_spans.py`):", ""]
+    return [*lines, (RESULTS / "default_spans.md").read_text(encoding="utf-8").strip()]
 
 
 def _ablation() -> list[str]:

@@ -121,6 +121,8 @@ class DataConfig:
     """Whether rows whose label and evidence disagree get ``doubtful_label``."""
     clauses: bool = False
     """Whether single clauses, with evidence and without, are short training texts of their own."""
+    disguises: float = 0.0
+    """Share of the texts that come a second time with their words disguised: pinyin, homophones, symbols, swaps."""
     limit: int | None = None
     """Use only this many training rows, drawn with ``seed``; for trials and ablations."""
     batch_size: int = 32
@@ -131,6 +133,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _require(0 <= self.doubtful_label <= 1, "data.doubtful_label", self.doubtful_label, "a probability in [0, 1]")
         _require(0 <= self.teacher_weight <= 1, "data.teacher_weight", self.teacher_weight, "a share in [0, 1]")
+        _require(0 <= self.disguises <= 1, "data.disguises", self.disguises, "a share in [0, 1]")
         _require(self.batch_size > 0, "data.batch_size", self.batch_size, "1 or more texts")
         _require(self.limit is None or self.limit > 0, "data.limit", self.limit, "1 or more rows")
         _require(self.workers >= 0, "data.workers", self.workers, "0 or more processes")

@@ -18,6 +18,7 @@ from toxitrace.data.annotations import (
     unknown_ids,
 )
 from toxitrace.data.clauses import clause_examples
+from toxitrace.data.disguises import disguised_examples
 from toxitrace.data.formats import read_examples
 from toxitrace.data.hashing import sha256_file
 from toxitrace.data.records import Example
@@ -76,8 +77,9 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
     if config.limit is not None and config.limit < len(train):
         chosen = np.random.default_rng([seed, len(train)]).permutation(len(train))[: config.limit]
         train = [train[i] for i in sorted(chosen.tolist())]
-    if config.clauses:
-        train += clause_examples(train, seed)
+    clauses = clause_examples(train, seed) if config.clauses else []
+    disguised = disguised_examples(train, config.disguises, seed) if config.disguises else []
+    train = [*train, *clauses, *disguised]
     dev, _ = _read_all(config.dev)
     sha256 = hash_sources([*config.train, *config.dev, *config.spans, *config.rationales, *config.teacher])
     return LabelledData(train, dev, rationales, sha256, unmatched, teacher, files)
