@@ -23,9 +23,9 @@ _WORDLIKE = re.compile(r"\w")
 def clause_examples(examples: Iterable[Example], seed: int) -> list[Example]:
     """Up to two clauses of every text of more than one, drawn at random.
 
-    A toxic text with known evidence gives a clause with evidence and one without, a text that is neither labelled
-    toxic nor holds evidence gives one clause; where label and evidence disagree or are unknown, nothing is known of the
-    clauses, and there are none.
+    A toxic text with known evidence gives a clause with evidence and one without, a clean text without evidence gives
+    one clause. A toxic text without known evidence gives none, nor does a clean one with evidence: nobody knows which
+    of its clauses are toxic.
 
     Args:
         examples: texts; those without a label give nothing.
@@ -61,7 +61,7 @@ def _says_something(clause: str) -> bool:
 
 def _cut(example: Example, clause: tuple[int, int], toxic: bool) -> Example:
     low, high = clause
-    spans = tuple((max(start, low) - low, min(end, high) - low) for start, end in example.spans or () if start < high)
+    inside = ((max(start, low) - low, min(end, high) - low) for start, end in example.spans or ())
+    spans = tuple((start, end) for start, end in inside if start < end)
     name = "evidence" if toxic else "rest"
-    known = tuple((start, end) for start, end in spans if start < end)
-    return Example(f"{example.id}#{name}", example.text[low:high], int(toxic), example.topic, known)
+    return Example(f"{example.id}#{name}", example.text[low:high], int(toxic), example.topic, spans)
