@@ -53,6 +53,7 @@ BAD: list[tuple[type[Any], str, Any]] = [
     (OptimConfig, "warmup_share", 1.0),
     (OptimConfig, "clip_norm", -1),
     (OptimConfig, "accumulate", 0),
+    (OptimConfig, "ema_decay", 1.0),
     (ScheduleConfig, "warmup_epochs", -1),
     (ScheduleConfig, "joint_epochs", -1),
     (ScheduleConfig, "patience", -1),

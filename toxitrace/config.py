@@ -189,6 +189,9 @@ class OptimConfig:
     """Gradients are scaled to at most this norm; 0: off."""
     accumulate: int = 1
     """Batches per optimiser step."""
+    ema_decay: float = 0.0
+    """The model measured and written is an exponential moving average of the weights; 0.999: over some 1,000 steps,
+    0: off."""
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
@@ -197,6 +200,7 @@ class OptimConfig:
         _require(self.clip_norm >= 0, "optim.clip_norm", self.clip_norm, "0 or more")
         _require(0 <= self.warmup_share < 1, "optim.warmup_share", self.warmup_share, "a share in [0, 1)")
         _require(self.accumulate > 0, "optim.accumulate", self.accumulate, "1 or more batches")
+        _require(0 <= self.ema_decay < 1, "optim.ema_decay", self.ema_decay, "a number in [0, 1)")
 
 
 @dataclass(frozen=True)

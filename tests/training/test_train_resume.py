@@ -45,16 +45,18 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("precision", "accumulate", "workers", "kill_at"),
+    ("precision", "accumulate", "ema_decay", "workers", "kill_at"),
     [
-        ("32-true", 1, 0, (0, 2)),
-        ("32-true", 1, 0, (1, 0)),
-        ("32-true", 1, 0, (2, 3)),
-        ("bf16-mixed", 1, 0, (1, 2)),
-        ("bf16-mixed", 1, 0, (2, 0)),
-        ("32-true", 3, 0, (1, 2)),  # in the middle of a step of three batches
-        ("32-true", 3, 0, (2, 3)),  # before the last, shorter step
-        ("32-true", 1, 1, (1, 2)),
+        ("32-true", 1, 0.0, 0, (0, 2)),
+        ("32-true", 1, 0.0, 0, (1, 0)),
+        ("32-true", 1, 0.0, 0, (2, 3)),
+        ("bf16-mixed", 1, 0.0, 0, (1, 2)),
+        ("bf16-mixed", 1, 0.0, 0, (2, 0)),
+        ("32-true", 3, 0.0, 0, (1, 2)),  # in the middle of a step of three batches
+        ("32-true", 3, 0.0, 0, (2, 3)),  # before the last, shorter step
+        ("32-true", 1, 0.0, 1, (1, 2)),
+        ("32-true", 1, 0.9, 0, (1, 2)),
+        ("32-true", 3, 0.9, 0, (2, 3)),
     ],
 )
 def test_a_killed_and_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(
@@ -63,10 +65,11 @@ def test_a_killed_and_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(
     uninterrupted: Uninterrupted,
     precision: str,
     accumulate: int,
+    ema_decay: float,
     workers: int,
     kill_at: tuple[int, int],
 ) -> None:
-    changes = {"optim": {"accumulate": accumulate}, "device": {"precision": precision}}
+    changes = {"optim": {"accumulate": accumulate, "ema_decay": ema_decay}, "device": {"precision": precision}}
     whole, expected = uninterrupted(**changes)
     config = tiny_config(tmp_path / "cut", replace(mild_no_dev, workers=workers), **changes)
     seen = killed_then_resumed(config, kill_at)

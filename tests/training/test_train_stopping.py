@@ -109,3 +109,31 @@ def test_several_seeds_go_to_folders_of_their_own_with_a_summary(tmp_path: Path,
     assert summary["dev_macro_f1"] == scores
     assert summary["mean"] == pytest.approx(sum(scores.values()) / 2)
     assert summary["standard_deviation"] == pytest.approx(statistics.stdev(scores.values()))
+
+
+@pytest.mark.parametrize(("scores", "counted"), [([0.5, 0.6, 0.7], 3), ([0.5, 0.7, 0.6], 2)])
+def test_with_ema_the_model_measured_and_written_is_the_average_up_to_the_best_epoch(
+    tmp_path: Path, mild: DataConfig, monkeypatch: pytest.MonkeyPatch, scores: list[float], counted: int
+) -> None:
+    monkeypatch.setattr(module, "MulticlassF1Score", scripted_scores(scores))
+    averages: list[dict[str, torch.Tensor]] = []
+    measured: list[dict[str, torch.Tensor]] = []
+
+    def state(self: TraceModule) -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in self.classifier.model.named_parameters()}
+
+    def average(self: TraceModule, *_: Any) -> None:
+        now = state(self)
+        averages.append({n: 0.8 * averages[-1][n] + 0.2 * now[n] for n in now} if averages else now)
+
+    monkeypatch.setattr(TraceModule, "on_train_batch_end", average)
+    monkeypatch.setattr(TraceModule, "on_validation_epoch_start", lambda self: measured.append(state(self)), False)
+    config = tiny_config(tmp_path / "run", mild, optim={"ema_decay": 0.8})
+    train(config)
+    for found, expected in zip(measured, averages[3::4], strict=True):  # epochs of four steps
+        torch.testing.assert_close(found, expected)
+    written = load_file(Path(config.output) / "model.safetensors")
+    best = averages[4 * counted - 1]
+    for name in written.keys() & best.keys():
+        torch.testing.assert_close(written[name], best[name])
+    assert len(written.keys() & best.keys()) > 10

@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from toxitrace.config import TrainConfig
@@ -106,7 +106,12 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
     recipe = _recipe(config, data, seed)
     last = LastCheckpoint(logs / LAST_CHECKPOINT, config.schedule.checkpoint_minutes, recipe)
     best = ModelCheckpoint(
-        logs, filename="best", monitor=SELECTION, mode="max", save_weights_only=True, enable_version_counter=False
+        logs,
+        filename="best",
+        monitor=SELECTION,
+        mode="max",
+        save_weights_only=not config.optim.ema_decay,  # callbacks, and so the average, have no say in weights alone
+        enable_version_counter=False,
     )
     # Lightning keeps this order: a checkpoint must know which model was the best of its epoch
     trainer = _trainer(config, logs, [best, last] if dev else [last], has_dev=bool(dev))
@@ -142,6 +147,9 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
 def _trainer(config: TrainConfig, logs: Path, checkpoints: Sequence[Callback], *, has_dev: bool) -> lightning.Trainer:
     schedule = config.schedule
     callbacks = [*progress_callbacks(), *checkpoints]
+    if config.optim.ema_decay:
+        # integer buffers have no average
+        callbacks.append(EMAWeightAveraging(use_buffers=False, decay=config.optim.ema_decay))
     if has_dev and schedule.patience:
         callbacks.append(EarlyStop(schedule.patience))
     loggers: list[Logger] = [CSVLogger(logs, name="", version="")]
