@@ -27,9 +27,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets import disable_progress_bars
 from machine import RESULTS, machine, require_shared
 
+from toxitrace.cli.quiet import quiet_training
 from toxitrace.data import iter_json_rows
 from toxitrace.data.rowfile import write_json
 from toxitrace.evaluation.ranking import MEASURES, RankingScores, score_ranking
@@ -44,9 +44,9 @@ from toxitrace.expand.retriever import Retriever, open_retriever
 from toxitrace.expand.retriever_settings import RETRIEVER_FILE, RetrieverSettings
 from toxitrace.expand.systems import Run, bm25_run, dense_run, expansions_for, hybrid_run
 from toxitrace.expand.train_retriever import RetrieverTraining, train_retriever, training_rows
-from toxitrace.training.quiet import quiet_libraries
 
 DATA = Path(__file__).resolve().parent / "data"
+WORK = Path("runs/expand-cmrc")
 DEPTH = 1000
 POOL = 100
 """Results of each system that a hybrid looks at."""
@@ -63,8 +63,7 @@ def say(line: str) -> None:
 
 def main() -> None:
     args = _arguments()
-    quiet_libraries()
-    disable_progress_bars()
+    quiet_training()
     started = time.monotonic()
     folder = require_shared() / "retrieval" / "cmrc"
     train, dev = (read_retrieval_set(folder, split) for split in ("train", "dev"))
@@ -82,11 +81,12 @@ def main() -> None:
         say(f"{name}: searched")
 
     encoder = open_retriever(args.encoder, zero_shot)
+    trained = args.work / encoder.fingerprint  # another encoder trains its own
     searched("dense zero-shot", encoder)
     weights: dict[str, float] = {}
     for seed in args.seeds:
         name = f"dense trained, seed {seed}"
-        retriever = _trained(args, fit, "query", seed, None)
+        retriever = _trained(args, trained, fit, "query", seed, None)
         searched(name, retriever)
         pairs = [bm25_run(held, DEPTH), dense_run(held, retriever, DEPTH, None, cache)]
         weights[name] = best_weight(held, *pairs)
@@ -98,7 +98,7 @@ def main() -> None:
         kinds["passages"]["BM25, query + expansion"] = bm25_run(dev, DEPTH, _filled(dev, written[1]))
         searched("dense zero-shot, mean", _as_mean(encoder), written[1])
         for seed in args.seeds:
-            retriever = _trained(args, fit, "query", seed, None)
+            retriever = _trained(args, trained, fit, "query", seed, None)
             name = f"dense trained, seed {seed}, mean when searching"
             searched(name, _as_mean(retriever), written[1])
             # the weight of queries alone: too few questions of the held part have an expansion to choose another
@@ -109,10 +109,10 @@ def main() -> None:
         modes: tuple[QueryMode, ...] = ("query", "mean")
         for seed in args.few_seeds:
             for mode in modes:
-                retriever = _trained(args, some, mode, seed, written[0])
+                retriever = _trained(args, trained, some, mode, seed, written[0])
                 searched(f"dense trained on {len(some.queries)}, {mode}, seed {seed}", retriever, written[1])
     if args.first_tokens:
-        kinds["passages"] |= _by_first_tokens(args, dev, cache)
+        kinds["passages"] |= _by_first_tokens(args, trained, dev, cache)
     qrels = {"passages": {id: dev.qrels[id] for id in windows.queries}, "windows": windows.qrels}
     result: dict[str, Any] = {
         "part": "cmrc/dev",
@@ -287,11 +287,16 @@ def _as_mean(retriever: Retriever) -> Retriever:
 
 
 def _trained(
-    args: argparse.Namespace, data: RetrievalSet, mode: QueryMode, seed: int, expansions: Mapping[str, str] | None
+    args: argparse.Namespace,
+    retrievers: Path,
+    data: RetrievalSet,
+    mode: QueryMode,
+    seed: int,
+    expansions: Mapping[str, str] | None,
 ) -> Retriever:
-    """A retriever of the work folder, trained if it is not there."""
+    """A retriever of the encoder's folder of retrievers, trained if it is not there."""
     few = "" if expansions is None else "few-"
-    folder: Path = args.work / f"{few}{mode}-{seed}"
+    folder = retrievers / f"{few}{mode}-{seed}"
     if (folder / RETRIEVER_FILE).is_file():
         return open_retriever(folder)
     training = RetrieverTraining(
@@ -308,19 +313,21 @@ def _trained(
     # one row for each question, however many windows hold its answer
     first = {id: dict(list(graded.items())[:1]) for id, graded in data.qrels.items()}
     rows = training_rows(data.queries, data.documents, first, negatives, mode, expansions)[: args.rows]
-    args.work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.work, prefix=".training-") as scratch:
+    retrievers.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=retrievers, prefix=".training-") as scratch:
         train_retriever(args.encoder, rows, Path(scratch) / "retriever", training, say=say)
         (Path(scratch) / "retriever").rename(folder)
     return open_retriever(folder)
 
 
-def _by_first_tokens(args: argparse.Namespace, dev: RetrievalSet, cache: EmbeddingCache) -> dict[str, Run]:
+def _by_first_tokens(
+    args: argparse.Namespace, retrievers: Path, dev: RetrievalSet, cache: EmbeddingCache
+) -> dict[str, Run]:
     """Dense systems on passages that are cut to their first tokens, and their hybrids by rank."""
     runs: dict[str, Run] = {}
     bm25 = bm25_run(dev, DEPTH)
     names: dict[str, Path | str] = {"dense zero-shot": args.encoder}
-    names |= {f"dense trained, seed {seed}": args.work / f"query-{seed}" for seed in args.seeds}
+    names |= {f"dense trained, seed {seed}": retrievers / f"query-{seed}" for seed in args.seeds}
     for name, source in names.items():
         opened = open_retriever(source, RetrieverSettings())
         opened.model.max_seq_length = args.first_tokens
@@ -367,7 +374,7 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         default=[str(DATA / f"cmrc-expansions-{split}.jsonl") for split in ("train", "dev")],
         help="of split train (of some questions at least) and of dev; none: without",
     )
-    parser.add_argument("--work", type=Path, default=Path("runs/expand-cmrc"), help="folder of retrievers and vectors")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of retrievers and vectors")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of training")
     parser.add_argument("--few-seeds", type=int, nargs="*", default=[1, 2, 3], help="of the two on recorded expansions")
     parser.add_argument("--few-times", type=float, default=4.0, help="times the epochs for these, as rows are few")

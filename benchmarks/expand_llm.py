@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import argparse
 import random
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from datasets import disable_progress_bars
-from expand_cmrc import DATA, DEPTH, best_windows, noted, table_rows, window_set
+from expand_cmrc import DATA, DEPTH, WORK, best_windows, noted, say, table_rows, window_set
 from machine import RESULTS, machine, require_shared
 
+from toxitrace.cli.quiet import quiet_training
 from toxitrace.config import Paths
 from toxitrace.data.lines import iter_lines
 from toxitrace.data.rowfile import read_rows, write_json, write_rows
@@ -58,50 +57,48 @@ from toxitrace.explore.sft import train_sft
 from toxitrace.explore.tasks.train import pretrain
 from toxitrace.explore.tasks.train_config import PretrainTask
 from toxitrace.explore.training_rows import Demonstration
-from toxitrace.training.quiet import quiet_libraries
 
 PLAIN_TEXTS = ("xwlb", "zhihu_hot", "lctt")
 """Parts of the corpus in written language, as passages are."""
 
 
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, flush=True)
-
-
 def main() -> None:
     args = _arguments()
-    quiet_libraries()
-    disable_progress_bars()
+    quiet_training()
+    zero_shot = open_retriever(args.encoder, RetrieverSettings(max_tokens=args.max_tokens))
+    args.retriever = args.retriever or str(WORK / zero_shot.fingerprint / "query-1")
+    rewarded = args.work / zero_shot.fingerprint  # all that follows from the rewards: another encoder gives its own
     folder = _parted(args)
     fit, held, dev = (read_retrieval_set(folder, split) for split in ("fit", "held", "dev"))
     base = pretrain(_pretraining(args, fit), say)
     sft = _tuned(args, base, fit)
-    dpo, gate = _preferred(args, folder, sft)
+    dpo, gate = _preferred(args, rewarded, folder, sft)
     if args.until == "dpo":
         return
     rewards = _held_rewards(args, folder, held, {"SFT": sft, "DPO": dpo})
     expansions = {"LLM (recorded)": _recorded("dev")}
     for name, lm in {"SFT": sft, "DPO": dpo}.items():
-        output = args.work / f"expansions-dev-{name.lower()}.jsonl"
+        output = lm.parent / f"expansions-dev-{name.lower()}.jsonl"
         _written(args, folder, "dev", lm, output, Sampling((0.8,), 1, args.max_new_tokens), None)
         expansions[f"small LM, {name}"] = {id: texts[0] for id, texts in read_candidates(output).items()}
     texts = {
         name: expansions_for(dev, {id: (text,) for id, text in found.items()}, name)
         for name, found in expansions.items()
     }
+    written = {name: found for name, (found, _) in texts.items()}
     result: dict[str, Any] = {
         "part": "cmrc/dev",
         "settings": noted(args),
         "gate": gate,
         "held_rewards": rewards,
-        "copied_share": {name: _copied(dev, found) for name, (found, _) in texts.items()},
-        "answer_share": {name: _holding(dev, found) for name, (found, _) in texts.items()},
+        "copied_share": {name: _copied(dev, found) for name, found in written.items()},
+        "answer_share": {name: _holding(dev, found) for name, found in written.items()},
         "n_blank": {name: n_blank for name, (_, n_blank) in texts.items()},
         "systems": {},
         "machine": machine(),
     }
     lines = _head(args, dev, fit, held, result)
-    for kind, (scores, tests) in _judged(args, dev, {name: found for name, (found, _) in texts.items()}).items():
+    for kind, (scores, tests) in _judged(args, zero_shot, dev, written).items():
         result["systems"][kind] = {
             "means": {name: one.to_dict()["means"] for name, one in scores.items()},
             "comparisons": [test.to_dict() for test in tests],
@@ -177,11 +174,14 @@ def _tuned(args: argparse.Namespace, base: Path, fit: RetrievalSet) -> Path:
     return output
 
 
-def _preferred(args: argparse.Namespace, folder: Path, sft: Path) -> tuple[Path, dict[str, Any]]:
-    """Candidates -> rewards -> pairs -> DPO on fit; the gate's story beside the model."""
-    work, output = args.work, args.work / "lm-dpo"
-    candidates, answers, rewards = (work / f"{name}-fit.jsonl" for name in ("candidates", "answers", "rewards"))
-    pairs = work / "pairs.jsonl"
+def _preferred(args: argparse.Namespace, rewarded: Path, folder: Path, sft: Path) -> tuple[Path, dict[str, Any]]:
+    """Candidates -> rewards -> pairs -> DPO on fit; the gate's story beside the model.
+
+    Args:
+        rewarded: folder of the rewards and all that follows from them.
+    """
+    candidates, answers = (args.work / f"{name}-fit.jsonl" for name in ("candidates", "answers"))
+    rewards, pairs, output = (rewarded / name for name in ("rewards-fit.jsonl", "pairs.jsonl", "lm-dpo"))
     _written(args, folder, "fit", sft, candidates, _sampling(args), args.fit_queries)
     if not (output / "explore.json").is_file():
         tasks.answers(AnswersConfig(data=str(folder), split="fit", output=str(answers), recorded=True))
@@ -224,7 +224,7 @@ def _held_rewards(
     """Candidates of the models for questions that neither was trained on, ranked together: rewards and similarities."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for name, lm in lms.items():
-        output = args.work / f"candidates-held-{name.lower()}.jsonl"
+        output = lm.parent / f"candidates-held-{name.lower()}.jsonl"
         _written(args, folder, "held", lm, output, _sampling(args), args.held_queries)
         found[name] = {
             id: tuple(text for text in texts if text.strip()) for id, texts in read_candidates(output).items()
@@ -253,13 +253,11 @@ def _held_rewards(
 
 
 def _judged(
-    args: argparse.Namespace, dev: RetrievalSet, expansions: Mapping[str, Mapping[str, str]]
+    args: argparse.Namespace, zero_shot: Retriever, dev: RetrievalSet, expansions: Mapping[str, Mapping[str, str]]
 ) -> dict[str, tuple[dict[str, RankingScores], list[Comparison]]]:
     """Every searcher with every expansion, on windows and on passages by their best window."""
     windows = window_set(dev, args.window_chars)
-    searchers: dict[str, Retriever | None] = {"BM25": None}
-    zero_shot = RetrieverSettings(max_tokens=args.max_tokens)
-    searchers["dense zero-shot"] = open_retriever(args.encoder, zero_shot)
+    searchers: dict[str, Retriever | None] = {"BM25": None, "dense zero-shot": zero_shot}
     if Path(args.retriever).is_dir():
         searchers["dense trained"] = open_retriever(args.retriever)
     cache = EmbeddingCache(args.cache)
@@ -359,8 +357,8 @@ def _told(log: Mapping[str, float]) -> None:
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="checkpoints/pretrained-small", help="zero-shot encoder: gives rewards")
-    parser.add_argument("--retriever", default="runs/expand-cmrc/query-1", help="trained one, if it is there")
-    parser.add_argument("--cache", default="runs/expand-cmrc/vectors", help="vectors of the windows")
+    parser.add_argument("--retriever", help="trained one, if it is there; default: seed 1 of expand_cmrc.py's")
+    parser.add_argument("--cache", default=str(WORK / "vectors"), help="vectors of the windows")
     parser.add_argument("--work", type=Path, default=Path("runs/expand-llm"), help="folder of every stage's output")
     parser.add_argument("--until", choices=["dpo", "end"], default="end", help="stop after this stage")
     parser.add_argument("--held-share", type=float, default=0.2, help="of the passages of split train")
