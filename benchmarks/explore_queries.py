@@ -9,130 +9,150 @@ for 1,760 of them, which are parted by cluster of near-duplicates into train, de
 model is pre-trained on posts of the platform (texts alone), fine-tuned on D of train, and then preferred by search
 feedback on queries that it samples for train and for other flagged items (none in a cluster of dev or test). Every
 system's figures are written as soon as they are there; choose settings by those of dev, and report those of test.
+What was searched is kept, so that a search is made once in a folder: the seconds of judging are those of new queries.
+`explore_questions.py` goes on in the same folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from datasets import disable_progress_bars
+from explore_queries_platform import Platform, Queries, Split, about, deal, read_platform
+from explore_queries_stages import (
+    candidates,
+    dpo,
+    load_generator,
+    pair_settings,
+    preferences_file,
+    pretrained,
+    say,
+    sft,
+    timed,
+    write_preferences,
+)
 from explore_queries_table import write_result
-from machine import RESULTS, require_shared
+from machine import RESULTS
 
 import toxitrace
-from toxitrace.config import Paths
-from toxitrace.data import iter_json_rows, read_queries, read_spans, rowfile
 from toxitrace.data.rowlog import RowLog
 from toxitrace.explore import (
     GenerateSettings,
     Generator,
     GroundSettings,
-    KeepRule,
     SeedItem,
     SpanQueries,
     TfidfKeywords,
     WholeText,
-    judge_queries,
-    near_duplicate_clusters,
-    split_by_cluster,
-    write_rows,
 )
-from toxitrace.explore.config import FitSettings, PretrainLMSettings, SmallLMSize
-from toxitrace.explore.tasks import train
-from toxitrace.explore.tasks.compare import Yardstick, judge_set
+from toxitrace.explore.tasks.compare import judge_set
 from toxitrace.explore.tasks.intervals import rate_rows
-from toxitrace.explore.tasks.items import limited
-from toxitrace.explore.tasks.judging import Judging
-from toxitrace.explore.tasks.make_preferences import PairSettings, make_preferences
-from toxitrace.explore.tasks.train_config import DPOTask, PretrainTask, SFTTask
-from toxitrace.search import BM25Engine, Item
 from toxitrace.training.quiet import quiet_libraries
 
-Queries = dict[str, list[str]]
-SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
+# what does not shape a row
+FREE = ("work", "store", "output", "other_load", "seeds")
 
 
 @dataclass(frozen=True)
-class Platform:
-    """The posts, their index, and the flagged ones with clusters and an auditor's queries."""
+class Models:
+    """Folders of the models of a seed."""
 
-    texts: dict[str, str]
-    engine: BM25Engine
-    judging: Judging
-    flagged: dict[str, SeedItem]
-    clusters: dict[str, int]
-    auditor: Queries
+    base: Path
+    sft: Path
+    dpo: Path
 
 
 def main() -> None:
-    args = _arguments()
+    args = flags(__doc__, "explore_queries").parse_args()
+    prepare(args)
+    log, stages = open_logs(args)
+    with log, stages:
+        platform = timed(stages, "read and index", 0, lambda: read_platform(args))
+        for seed in args.seeds:
+            one_seed(args, deal(args, seed, platform), platform, log, stages)
+            write_result(args, log.rows.values(), stages.rows.values(), about(platform))
+    print(args.output.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Quiet libraries, and the folders there."""
     quiet_libraries()
     disable_progress_bars()
     args.work.mkdir(parents=True, exist_ok=True)
     args.store = args.store or args.work
     args.store.mkdir(parents=True, exist_ok=True)
-    free = ("work", "store", "output", "other_load", "seeds")
-    settings = {name: value for name, value in vars(args).items() if name not in free}
-    log = RowLog(args.work / "systems.jsonl", settings, key=("system", "seed"), resume=True)
-    stages = RowLog(args.work / "stages.jsonl", settings, key=("stage", "seed"), resume=True)
-    with log, stages:
-        platform = _timed(stages, "read and index", 0, lambda: _platform(args))
-        for seed in args.seeds:
-            _one_seed(args, seed, platform, log, stages)
-            write_result(args, log.rows.values(), stages.rows.values(), _about(platform))
-    print(args.output.with_suffix(".md").read_text(encoding="utf-8"))
 
 
-def _one_seed(args: argparse.Namespace, seed: int, platform: Platform, log: RowLog, stages: RowLog) -> None:
-    """All systems on one split, each written as soon as it is measured."""
-    annotated = sorted(platform.auditor)
-    dealt = split_by_cluster(annotated, [platform.clusters[id] for id in annotated], SHARES, seed)
-    parts = {part: [platform.flagged[id] for id in ids] for part, ids in dealt.items()}
-    yard = Yardstick(
-        clusters=platform.clusters,
-        known=frozenset(annotated),
-        n_toxic=platform.judging.n_toxic,
-        base_rate=platform.judging.base_rate,
-        budget=args.budget,
-        seed=seed,
+def open_logs(args: argparse.Namespace) -> tuple[RowLog, RowLog]:
+    """Figures of the systems and seconds of the stages so far, made with these very settings."""
+    settings = shared_settings(args)
+    return (
+        RowLog(args.work / "systems.jsonl", settings, key=("system", "seed"), resume=True),
+        RowLog(args.work / "stages.jsonl", settings, key=("stage", "seed"), resume=True),
     )
 
+
+def shared_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What shapes the systems here, without the flags that another script adds."""
+    names = vars(flags("", "").parse_args([])).keys() - set(FREE)
+    return {name: value for name, value in vars(args).items() if name in names}
+
+
+def measure(
+    log: RowLog,
+    system: str,
+    split: Split,
+    platform: Platform,
+    write: Callable[[Sequence[SeedItem]], list[list[str]]],
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Have a system write its queries for dev and test, and log what they find, unless that is there already."""
+    if (system, split.seed) in log.rows:
+        return
+    row: dict[str, Any] = {"system": system, "seed": split.seed, **(facts or {})}
+    for part in ("dev", "test"):
+        items = split.parts[part]
+        ids = [item.id for item in items]
+        started = time.perf_counter()
+        written = dict(zip(ids, write(items), strict=True))
+        wrote = time.perf_counter()
+        found = judge_set(written, ids, platform.engine, platform.judging, split.yard)
+        row[f"{part}_seconds"] = {"write": wrote - started, "judge": time.perf_counter() - wrote}
+        row[f"{part}_queries"] = written
+        row[part] = found.to_dict()
+        clusters = sorted(found.by_cluster)
+        row[f"{part}_rows"] = dict(zip(map(str, clusters), rate_rows(found.by_cluster, clusters).tolist(), strict=True))
+    log.add([row])
+    test = row["test"]["metrics"]
+    say(f"seed {split.seed}, {system}: tihr > 0.5 {test['qhr_at']['0.5']:.3f}, mean tihr {test['mean_tihr']:.3f}")
+
+
+def one_seed(args: argparse.Namespace, split: Split, platform: Platform, log: RowLog, stages: RowLog) -> Models:
+    """All systems on one split, each written as soon as it is measured."""
+
     def tried(system: str, write: Callable[[Sequence[SeedItem]], list[list[str]]]) -> None:
-        if (system, seed) in log.rows:
-            return
-        row: dict[str, Any] = {"system": system, "seed": seed}
-        for part in ("dev", "test"):
-            started = time.perf_counter()
-            written = dict(zip(dealt[part], write(parts[part]), strict=True))
-            wrote = time.perf_counter()
-            found = judge_set(written, dealt[part], platform.engine, platform.judging, yard)
-            row[f"{part}_seconds"] = {"write": wrote - started, "judge": time.perf_counter() - wrote}
-            row[part] = found.to_dict()
-            clusters = sorted(found.by_cluster)
-            row[f"{part}_rows"] = dict(
-                zip(map(str, clusters), rate_rows(found.by_cluster, clusters).tolist(), strict=True)
-            )
-        log.add([row])
-        test = row["test"]["metrics"]
-        _say(f"seed {seed}, {system}: tihr > 0.5 {test['qhr_at']['0.5']:.3f}, mean tihr {test['mean_tihr']:.3f}")
+        measure(log, system, split, platform, write)
 
     for system, rule in _rules(platform).items():
         tried(system, rule.queries)
-    base = _pretrained(args, platform, stages)
-    sft = _sft(args, seed, platform, parts["train"], base, stages)
-    _try_model("SFT", sft, tried)
-    extra = _others(args, seed, platform, [*dealt["dev"], *dealt["test"]])
-    start = sft
+    base = pretrained(args, platform, stages)
+    model = imitator = sft(args, split.seed, platform, split.parts["train"], base, stages)
+    _try_model("SFT", imitator, tried)
     for number in range(1, args.rounds + 1):
-        start = _dpo(args, seed, number, platform, parts["train"], extra, start, stages)
-        _try_model("SFT + DPO" if number == args.rounds else f"SFT + DPO, round {number}", start, tried)
+        both = [*split.parts["train"], *split.extra]
+        pairs = preferences_file(args, split.seed, number)
+        if not pairs.exists():
+            sampled = candidates(args, split.seed, str(number), f"round {number}", both, model, stages)
+            auditor = {item.id: platform.auditor[item.id] for item in split.parts["train"]}
+            write_preferences(pairs, both, auditor, sampled, platform, pair_settings(args, split.seed))
+        model = dpo(args, split.seed, str(number), f"round {number}", pairs, model, stages)
+        _try_model("SFT + DPO" if number == args.rounds else f"SFT + DPO, round {number}", model, tried)
+    return Models(base, imitator, model)
 
 
 def _rules(platform: Platform) -> dict[str, Generator]:
@@ -184,185 +204,14 @@ class _Noted:
 def _try_model(name: str, folder: Path, tried: Callable[..., None]) -> None:
     """Free and grounded queries of one model; it is loaded only if they are not there yet."""
     for system, ground in ((name, None), (f"{name}, grounded", GroundSettings())):
-        tried(system, lambda items, ground=ground: _model(folder, GenerateSettings(ground=ground)).queries(items))
-
-
-def _model(folder: Path, settings: GenerateSettings) -> Any:
-    from toxitrace.explore.generate import LocalGenerator
-    from toxitrace.explore.language_model import load_language_model
-
-    return LocalGenerator(load_language_model(folder), settings)
-
-
-def _pretrained(args: argparse.Namespace, platform: Platform, stages: RowLog) -> Path:
-    """One base for all seeds: it sees texts, no labels and no queries."""
-    texts = args.store / f"posts-{_sample_name(args)}.jsonl"
-    if not texts.exists():
-        rowfile.write_rows(texts, ({"id": id, "text": text} for id, text in platform.texts.items()))
-    task = PretrainTask(
-        texts=Paths([str(texts)]),
-        output=str(args.store / "base"),
-        limit=args.pretrain_texts,
-        size=SmallLMSize(layers=args.layers, hidden=args.hidden, feed_forward=3 * args.hidden),
-        fit=PretrainLMSettings(epochs=args.pretrain_epochs, checkpoint_steps=500, log_steps=50),
-        resume=(args.store / "base").exists(),
-    )
-    return _timed(stages, "pre-train", 0, lambda: train.pretrain(task, _say))
-
-
-def _sft(
-    args: argparse.Namespace, seed: int, platform: Platform, items: list[SeedItem], base: Path, stages: RowLog
-) -> Path:
-    """SFT on D: the auditor's queries that find another toxic post, or are short."""
-    rule = KeepRule()
-    pairs = [(item.id, query) for item in items for query in platform.auditor[item.id]]
-    found = judge_queries(platform.engine, [q for _, q in pairs], platform.judging, exclude=[(id,) for id, _ in pairs])
-    kept: Queries = {item.id: [] for item in items}
-    for (id, query), one in zip(pairs, found, strict=True):
-        if rule.keeps(query, one.hit):
-            kept[id].append(query)
-    files = _write_part(args.work / f"train-{seed}", items, kept)
-    folder = args.work / f"sft-{seed}"
-    task = SFTTask(
-        items=Paths([files[0]]),
-        queries=files[1],
-        model=str(base),
-        output=str(folder),
-        adapters=False,
-        fit=FitSettings(lr=args.sft_lr, epochs=args.sft_epochs, seed=seed, checkpoint_steps=200),
-        resume=folder.exists(),
-    )
-    return _timed(stages, "SFT", seed, lambda: train.sft(task, _say))
-
-
-def _dpo(
-    args: argparse.Namespace,
-    seed: int,
-    number: int,
-    platform: Platform,
-    items: list[SeedItem],
-    extra: list[SeedItem],
-    start: Path,
-    stages: RowLog,
-) -> Path:
-    """Sample queries, let the search engine judge them, and learn from the pairs."""
-    file = args.work / f"preferences-{seed}-{number}.jsonl"
-    if not file.exists():
-        ground = GroundSettings() if args.sample_grounded else None
-        settings = GenerateSettings(mode="sample", n_replies=args.samples, seed=seed * 100 + number, ground=ground)
-        both = [*items, *extra]
-        written = _timed(stages, f"sample, round {number}", seed, lambda: _model(start, settings).queries(both))
-        sampled = {item.id: queries for item, queries in zip(both, written, strict=True)}
-        pairs, report = make_preferences(
-            both,
-            {item.id: platform.auditor[item.id] for item in items},
-            sampled,
-            platform.engine,
-            platform.judging,
-            PairSettings(seed=seed, max_pairs=args.max_pairs, min_gap=args.min_gap),
+        tried(
+            system, lambda items, ground=ground: load_generator(folder, GenerateSettings(ground=ground)).queries(items)
         )
-        _say(f"seed {seed}, round {number}: {report}")
-        write_rows(pairs, file)
-    folder = args.work / f"dpo-{seed}-{number}"
-    task = DPOTask(
-        preferences=Paths([str(file)]),
-        model=str(start),
-        output=str(folder),
-        beta=args.beta,
-        sft_weight=args.sft_weight,
-        adapters=False,
-        fit=FitSettings(lr=args.dpo_lr, epochs=args.dpo_epochs, seed=seed, checkpoint_steps=200),
-        resume=folder.exists(),
-    )
-    return _timed(stages, f"DPO, round {number}", seed, lambda: train.dpo(task, _say))
 
 
-def _others(args: argparse.Namespace, seed: int, platform: Platform, held_out: Sequence[str]) -> list[SeedItem]:
-    """Flagged items without an auditor's queries, far from those that are held out."""
-    closed = {platform.clusters[id] for id in held_out}
-    free = [
-        item
-        for id, item in sorted(platform.flagged.items())
-        if id not in platform.auditor and platform.clusters[id] not in closed
-    ]
-    return limited(free, args.extra_items, seed) if args.extra_items else []
-
-
-def _platform(args: argparse.Namespace) -> Platform:
-    shared = require_shared()
-    rows = [row for _, row in iter_json_rows(shared / "platform" / "items.jsonl.xz")]
-    notes, texts = read_spans(shared / "cold" / "spans.jsonl"), {row["id"]: row["text"] for row in rows}
-    flagged = {
-        row["id"]: SeedItem(row["id"], row["text"], notes[row["id"]].spans)
-        for row in rows
-        if row["toxic"] and notes[row["id"]].spans
-    }
-    auditor = {
-        id: list(own.queries)
-        for id, own in read_queries(shared / "cold" / "queries.jsonl").items()
-        if id in flagged and own.queries
-    }
-    if args.annotated_limit is not None:
-        auditor = dict(random.Random(0).sample(sorted(auditor.items()), min(args.annotated_limit, len(auditor))))
-    if args.items_limit is not None:  # the toxic share stays as it is, as far as the annotated items allow
-        chosen = set(random.Random(0).sample(sorted(texts), args.items_limit)) | auditor.keys()
-        rows = [row for row in rows if row["id"] in chosen]
-        texts = {row["id"]: row["text"] for row in rows}
-        flagged = {id: item for id, item in flagged.items() if id in texts}
-    ids = sorted(flagged)
-    clusters = near_duplicate_clusters([flagged[id].text for id in ids])
-    folder = args.store / f"index-{_sample_name(args)}"
-    if (folder / "index.json").exists():
-        engine = BM25Engine.load(folder)
-    else:
-        engine = BM25Engine()
-        engine.index(Item(id, text) for id, text in texts.items())
-        engine.save(folder)
-    judging = Judging({row["id"]: bool(row["toxic"]) for row in rows}, texts)
-    return Platform(texts, engine, judging, flagged, dict(zip(ids, clusters, strict=True)), auditor)
-
-
-def _sample_name(args: argparse.Namespace) -> str:
-    return f"{args.items_limit or 'all'}-{args.annotated_limit or 'all'}"
-
-
-def _about(platform: Platform) -> dict[str, Any]:
-    return {
-        "n_posts": len(platform.texts),
-        "n_toxic": platform.judging.n_toxic,
-        "base_rate": platform.judging.base_rate,
-        "n_flagged": len(platform.flagged),
-        "n_clusters": len(set(platform.clusters.values())),
-        "n_annotated": len(platform.auditor),
-    }
-
-
-def _write_part(folder: Path, items: Sequence[SeedItem], queries: Queries) -> tuple[str, str]:
-    folder.mkdir(exist_ok=True)
-    rows = ({"id": item.id, "text": item.text, "spans": item.spans} for item in items)
-    rowfile.write_rows(folder / "items.jsonl", rows)
-    notes = ({"id": id, "queries": found} for id, found in queries.items())
-    rowfile.write_rows(folder / "queries.jsonl", notes)
-    return str(folder / "items.jsonl"), str(folder / "queries.jsonl")
-
-
-def _timed(stages: RowLog, stage: str, seed: int, do: Callable[[], Any]) -> Any:
-    """Run a stage and note how long it took the first time."""
-    started, worked = time.perf_counter(), time.process_time()
-    result = do()
-    if (stage, seed) not in stages.rows:
-        seconds = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - worked}
-        stages.add([{"stage": stage, "seed": seed, **seconds}])
-    return result
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def flags(description: str | None, result: str) -> argparse.ArgumentParser:
+    """The flags; ``result`` names the files in results/."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def add(flag: str, default: Any, help: str, type: Callable[[str], Any] = int) -> None:
         parser.add_argument(flag, default=default, type=type, help=f"{help} (default: {default})")
@@ -389,9 +238,9 @@ def _arguments() -> argparse.Namespace:
     add("--sft-weight", 0.0, "of the SFT term in DPO", float)
     parser.add_argument("--work", type=Path, default=Path("runs/explore-queries"), help="models and rows")
     parser.add_argument("--store", type=Path, help="index and pre-trained base, for runs of other settings as well")
-    parser.add_argument("--output", type=Path, default=RESULTS / "explore_queries.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / f"{result}.json")
     parser.add_argument("--other-load", action="store_true", help="say in the result that another job was running")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

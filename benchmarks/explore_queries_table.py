@@ -52,19 +52,17 @@ def write_result(args: argparse.Namespace, rows: Collection[Row], stages: Collec
         "stages": list(stages),
     }
     for system, own in by_system.items():
-        rates = rate_intervals(_pooled(own, "test", _clusters(own)), names)
         found["systems"][system] = {
             "seeds": [row["seed"] for row in own],
-            "rates": {name: one.to_dict() for name, one in rates.items()},
-            "counts": {name: _spread([row["test"]["metrics"][name] for row in own]) for name in COUNTS},
+            "rates": rates(own, "test"),
+            "counts": {name: spread([row["test"]["metrics"][name] for row in own]) for name in COUNTS},
             "seconds": [row["test_seconds"] for row in own],
         }
-        dev = rate_intervals(_pooled(own, "dev", _clusters(own, "dev")), names)
-        found["dev"][system] = {name: one.to_dict() for name, one in dev.items()}
+        found["dev"][system] = rates(own, "dev")
     if BEST in by_system:
         for system, own in by_system.items():
             if system != BEST:
-                found["differences"][system] = _difference(by_system[BEST], own, names)
+                found["differences"][system] = difference(by_system[BEST], own, names)
     part = args.output.with_suffix(".json.part")
     part.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(part, args.output)
@@ -87,21 +85,21 @@ def table(found: Row) -> str:
             f"deviation. Review budget {settings['budget']:,} posts; nothing annotated counts as new. The detector "
             "behind the detector's spans was trained on these very items.",
             "",
-            *_lines(["queries", *RATES.values()], _rate_cells(found["systems"])),
+            *lines(["queries", *RATES.values()], rate_cells(found["systems"])),
             "",
-            *_lines(["queries", *COUNTS.values()], _count_cells(found["systems"])),
+            *lines(["queries", *COUNTS.values()], count_cells(found["systems"])),
             "",
             f"{BEST} less the others, paired by cluster:",
             "",
-            *_lines([f"{BEST} −", *RATES.values()], _difference_cells(found["differences"])),
+            *lines([f"{BEST} −", *RATES.values()], difference_cells(found["differences"])),
             "",
             "Dev part, by which settings are chosen:",
             "",
-            *_lines(
-                ["queries", *RATES.values()], _rate_cells({name: {"rates": own} for name, own in found["dev"].items()})
+            *lines(
+                ["queries", *RATES.values()], rate_cells({name: {"rates": own} for name, own in found["dev"].items()})
             ),
             "",
-            *_lines(["stage", "seed", "seconds", "CPU seconds"], _stage_cells(found["stages"])),
+            *lines(["stage", "seed", "seconds", "CPU seconds"], stage_cells(found["stages"])),
             "",
             f"{found['machine']['cores']} cores, {found['machine'].get('cpu', '?')}.",
             "",
@@ -109,11 +107,18 @@ def table(found: Row) -> str:
     )
 
 
-def _clusters(rows: Sequence[Row], part: str = "test") -> list[str]:
+def rates(rows: Sequence[Row], part: str) -> dict[str, Any]:
+    """Rates over the queries of all these rows, with intervals over clusters."""
+    found = rate_intervals(pooled(rows, part, clusters_of(rows, part)), rate_names())
+    return {name: one.to_dict() for name, one in found.items()}
+
+
+def clusters_of(rows: Sequence[Row], part: str = "test") -> list[str]:
+    """The clusters that any of these rows was measured on."""
     return sorted({cluster for row in rows for cluster in row[f"{part}_rows"]}, key=int)
 
 
-def _pooled(rows: Sequence[Row], part: str, clusters: Sequence[str]) -> Any:
+def pooled(rows: Sequence[Row], part: str, clusters: Sequence[str]) -> Any:
     """Sums over the seeds, a row for each cluster: a cluster that is tested twice is still one draw."""
     pooled = np.zeros((len(clusters), 1 + len(rate_names())))
     for row in rows:
@@ -122,15 +127,17 @@ def _pooled(rows: Sequence[Row], part: str, clusters: Sequence[str]) -> Any:
     return pooled
 
 
-def _difference(one: Sequence[Row], other: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+def difference(one: Sequence[Row], other: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    """Rates of one system less those of another over the seeds that both have, paired by cluster."""
     seeds = {row["seed"] for row in one} & {row["seed"] for row in other}
     both = [[row for row in rows if row["seed"] in seeds] for rows in (one, other)]
-    clusters = _clusters([*both[0], *both[1]])
-    found = rate_differences(_pooled(both[0], "test", clusters), _pooled(both[1], "test", clusters), names)
+    clusters = clusters_of([*both[0], *both[1]])
+    found = rate_differences(pooled(both[0], "test", clusters), pooled(both[1], "test", clusters), names)
     return {name: interval.to_dict() for name, interval in found.items()}
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
+def spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Mean and standard deviation over seeds."""
     known = [value for value in values if value is not None]
     if not known:
         return {"mean": None, "standard_deviation": None}
@@ -140,18 +147,23 @@ def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
     }
 
 
-def _lines(header: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+def lines(header: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
     return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *cells)]
 
 
-def _rate_cells(systems: Row) -> list[list[str]]:
+def rate_cells(systems: Row) -> list[list[str]]:
+    """A row for each system: its rates with intervals."""
+
     def cell(one: Row) -> str:
         return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" if one["value"] is not None else "–"
 
     return [[name, *(cell(own["rates"][rate]) for rate in RATES)] for name, own in systems.items()]
 
 
-def _count_cells(systems: Row) -> list[list[str]]:
+def count_cells(systems: Row) -> list[list[str]]:
+    """A row for each system: its other figures."""
+
     def cell(one: Row) -> str:
         if one["mean"] is None:
             return "–"
@@ -161,12 +173,14 @@ def _count_cells(systems: Row) -> list[list[str]]:
     return [[name, *(cell(own["counts"][count]) for count in COUNTS)] for name, own in systems.items()]
 
 
-def _difference_cells(differences: Row) -> list[list[str]]:
+def difference_cells(differences: Row) -> list[list[str]]:
+    """A row for each difference: its rates with intervals."""
+
     def cell(one: Row) -> str:
         return f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]" if one["value"] is not None else "–"
 
     return [[name, *(cell(own[rate]) for rate in RATES)] for name, own in differences.items()]
 
 
-def _stage_cells(stages: Sequence[Row]) -> list[list[str]]:
+def stage_cells(stages: Sequence[Row]) -> list[list[str]]:
     return [[row["stage"], str(row["seed"]), f"{row['seconds']:.0f}", f"{row['cpu_seconds']:.0f}"] for row in stages]

@@ -21,8 +21,10 @@ from toxitrace.explore import (
     demonstrations,
     render,
 )
+from toxitrace.explore.config import FitSettings
 from toxitrace.explore.dpo import dpo_trainer, train_dpo
 from toxitrace.explore.dpo_loss import dpo_loss
+from toxitrace.explore.fitting import training_options
 from toxitrace.explore.generate import LocalGenerator
 from toxitrace.explore.language_model import LanguageModel, load_language_model, merge, sequence_log_probs
 from toxitrace.explore.sft import train_sft
@@ -52,6 +54,14 @@ def pairs() -> tuple[Preference, ...]:
         Preference(render([item], "compact"), item.evidence[0], "天气" if i % 2 else "公园", 0.9, 0.0, (item.id,))
         for i, item in enumerate(seeds())
     )
+
+
+def test_bf16_trains_on_a_processor_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    options = training_options(FitSettings(precision="bf16-mixed"), tmp_path)
+    assert options["bf16"]
+    assert options["use_cpu"]  # transformers refuses the one without the other
+    assert not training_options(FitSettings(precision="32-true"), tmp_path)["use_cpu"]  # mps stays possible
 
 
 def test_sft_of_all_weights_lowers_the_loss_and_the_model_then_writes_the_span(tmp_path: Path) -> None:

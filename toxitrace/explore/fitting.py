@@ -55,6 +55,7 @@ class FitReport:
 
 def training_options(settings: FitSettings, work: Path) -> dict[str, Any]:
     """Keyword arguments for `transformers.TrainingArguments` and its kin."""
+    bf16 = uses_bf16(settings)
     return {
         "output_dir": str(work),
         "learning_rate": settings.lr,
@@ -66,11 +67,12 @@ def training_options(settings: FitSettings, work: Path) -> dict[str, Any]:
         "lr_scheduler_type": "linear",
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.clip_norm,
-        "bf16": uses_bf16(settings),
+        "bf16": bf16,
         "gradient_checkpointing": settings.recompute,
         "seed": settings.seed,
         "data_seed": settings.seed,
-        "use_cpu": settings.cpu,
+        # transformers refuses bf16 on a processor unless it is told that there is nothing else
+        "use_cpu": settings.cpu or (bf16 and not torch.cuda.is_available()),
         "save_strategy": "steps" if settings.checkpoint_steps else "no",
         "save_steps": settings.checkpoint_steps or 500,
         "save_total_limit": 1,
