@@ -1,7 +1,16 @@
-"""Bulk scoring: texts per second and memory, workers, kill and resume, and one short text from cold.
+r"""Bulk scoring: texts per second and memory, workers, kill and resume, and one short text from cold.
 
-    python benchmarks/bulk.py                            # everything, at the sizes of the committed result
+    python benchmarks/bulk.py                            # everything
     python benchmarks/bulk.py --only resume --resume-lines 2000
+    python benchmarks/bulk.py --only throughput --sizes 10000 1000000 --model runs/export/tiny-1x32
+
+The committed result has 1,000,000 lines with a tiny model alone, so that the encoder hides nothing of the streaming:
+
+    toxitrace train --config configs/cold-scratch-small.yaml --output runs/tiny-1x32 --encoder.name null \
+        --encoder.scratch.layers 1 --encoder.scratch.hidden 32 --encoder.scratch.heads 2 \
+        --encoder.scratch.feed_forward 64 --encoder.scratch.ngram_buckets 0 --data.limit 6000 \
+        --schedule.warmup_epochs 1 --schedule.joint_epochs 1 --optim.lr 2e-3
+    toxitrace export --model runs/tiny-1x32 --output runs/export/tiny-1x32
 
 Every figure is that of ``toxitrace predict`` as the shell starts it. Lines are drawn with a seed from ../shared/data:
 4 % from COLD dev (about half of them labelled toxic), the rest ordinary posts of the corpus, so that lengths are

@@ -20,25 +20,25 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import re
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from expand_cmrc_table import table_rows
+from expand_cmrc_windows import best_windows, window_set
 from machine import RESULTS, machine, require_shared
 
 from toxitrace.cli.quiet import quiet_training
-from toxitrace.data import iter_json_rows
 from toxitrace.data.rowfile import write_json
-from toxitrace.evaluation.ranking import MEASURES, RankingScores, score_ranking
+from toxitrace.evaluation.ranking import score_ranking
 from toxitrace.expand.beir import RetrievalSet, read_retrieval_set
 from toxitrace.expand.candidates import first_expansions, read_candidates
 from toxitrace.expand.embeddings import EmbeddingCache
 from toxitrace.expand.mining import mine_negatives
 from toxitrace.expand.preferences import split_by_group
-from toxitrace.expand.report import Comparison, compare_all
+from toxitrace.expand.report import compare_all
 from toxitrace.expand.represent import QueryMode
 from toxitrace.expand.retriever import Retriever, open_retriever
 from toxitrace.expand.retriever_settings import RETRIEVER_FILE, RetrieverSettings
@@ -52,7 +52,6 @@ POOL = 100
 """Results of each system that a hybrid looks at."""
 WEIGHTS = [round(0.05 * step, 2) for step in range(20)]
 """Of the dense scores in the weighted sum; 0 is BM25 alone."""
-_SENTENCE = re.compile(r"[^。！？；\n]*[。！？；\n]?")
 
 Kinds = dict[str, dict[str, Run]]
 
@@ -142,62 +141,6 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def window_set(data: RetrievalSet, n_chars: int) -> RetrievalSet:
-    """The same questions over windows of the passages, ids PASSAGE#NUMBER.
-
-    Relevant are the windows of a relevant passage that hold the recorded answer, or where it crosses a border those
-    that it touches; questions whose answer is not in the passage are left out.
-    """
-    rows = list(iter_json_rows(require_shared() / "retrieval" / "cmrc" / "corpus.jsonl"))
-    documents: dict[str, str] = {}
-    parts: dict[str, list[tuple[str, int, int]]] = {}
-    texts: dict[str, str] = {}
-    for _, row in rows:
-        passage, texts[passage] = str(row["_id"]), row["text"]
-        for number, (start, end) in enumerate(cut(row["text"], n_chars)):
-            id = f"{passage}#{number}"
-            documents[id] = f"{row.get('title') or ''} {row['text'][start:end]}".strip()
-            parts.setdefault(passage, []).append((id, start, end))
-    qrels: dict[str, dict[str, int]] = {}
-    for query_id, graded in data.qrels.items():
-        answer = data.answers.get(query_id, "").strip()
-        for passage in graded:
-            place = texts[passage].find(answer) if answer else -1
-            if place < 0:
-                continue
-            holding = [id for id, start, end in parts[passage] if answer in texts[passage][start:end]]
-            touched = [id for id, start, end in parts[passage] if start < place + len(answer) and place < end]
-            qrels[query_id] = dict.fromkeys(holding or touched, 1)
-    queries = {id: query for id, query in data.queries.items() if id in qrels}
-    answers = {id: data.answers[id] for id in queries}
-    return RetrievalSet(f"{data.name} (windows)", documents, queries, qrels, answers)
-
-
-def cut(text: str, n_chars: int) -> list[tuple[int, int]]:
-    """Whole sentences up to ``n_chars`` together, longer ones cut; no character is lost and none is twice."""
-    places: list[tuple[int, int]] = []
-    for match in _SENTENCE.finditer(text):
-        for start in range(match.start(), match.end(), n_chars):
-            end = min(start + n_chars, match.end())
-            if places and end - places[-1][0] <= n_chars:
-                places[-1] = (places[-1][0], end)
-            else:
-                places.append((start, end))
-    return places
-
-
-def best_windows(run: Run) -> Run:
-    """Passages by the score of their best window."""
-    found: Run = {}
-    for id, scores in run.items():
-        best: dict[str, float] = {}
-        for window, score in scores.items():
-            passage = window.rpartition("#")[0]
-            best[passage] = max(best.get(passage, score), score)
-        found[id] = best
-    return found
-
-
 def weighted_run(first: Run, second: Run, weight: float) -> Run:
     """(1 - weight) x first + weight x second, each scaled to [0, 1] over its best `POOL` results of a question."""
     fused: Run = {}
@@ -216,36 +159,6 @@ def best_weight(data: RetrievalSet, first: Run, second: Run) -> float:
         weight: score_ranking(data.qrels, weighted_run(first, second, weight)).mean("ndcg@10") for weight in WEIGHTS
     }
     return max(WEIGHTS, key=lambda weight: reached[weight])
-
-
-def table_rows(scores: Mapping[str, RankingScores], tests: Iterable[Comparison]) -> list[str]:
-    """A row for every system with its first test, and for every later test of it a row of its own."""
-    lines = [
-        f"| system | {' | '.join(MEASURES)} | difference of nDCG@10 | p | better / worse |",
-        "|---|" + "---|" * (len(MEASURES) + 3),
-    ]
-    by_name: dict[str, list[Comparison]] = {}
-    for test in tests:
-        if test.test.measure == "ndcg@10":
-            by_name.setdefault(test.system, []).append(test)
-    for name, one in scores.items():
-        cells = [f"{100 * one.mean(measure):.1f}" for measure in MEASURES]
-        found = by_name.get(name, [])
-        lines.append(f"| {name} | {' | '.join([*cells, *(_tested(found[0]) if found else ('', '', ''))])} |")
-        for later in found[1:]:
-            blank = [""] * len(MEASURES)
-            lines.append(f"| {name} - {later.baseline} | {' | '.join([*blank, *_tested(later)])} |")
-    return lines
-
-
-def _tested(comparison: Comparison) -> tuple[str, str, str]:
-    test = comparison.test
-    gap = test.difference
-    return (
-        f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})",
-        f"{test.p_value:.4f}",
-        f"{test.n_better} / {test.n_worse}",
-    )
 
 
 def _scaled(scores: Mapping[str, float]) -> dict[str, float]:

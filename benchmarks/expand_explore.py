@@ -29,12 +29,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from expand_explore_measures import BUDGETS, FUSED, KEYWORDS, Hits, evidence_grams, is_coded, measured
 from expand_explore_table import table
 from machine import RESULTS, machine, require_shared
 
 from toxitrace.data import iter_json_rows, read_queries, read_spans
 from toxitrace.data.rowfile import write_json
-from toxitrace.evaluation.bootstrap import bootstrap_sums
 from toxitrace.expand.embeddings import EmbeddingCache
 from toxitrace.expand.retriever import Retriever, open_retriever
 from toxitrace.expand.retriever_settings import RetrieverSettings
@@ -42,17 +42,10 @@ from toxitrace.expand.rewards import joint_rewards
 from toxitrace.expand.train_retriever import RetrieverTraining, TrainingRow, train_retriever
 from toxitrace.explore import SeedItem, judge_queries, near_duplicate_clusters, split_by_cluster
 from toxitrace.search import BM25Engine, DenseEngine, Hit, Item, fuse
-from toxitrace.text import fold
 from toxitrace.training.quiet import quiet_libraries
 
-Bools = npt.NDArray[np.bool_]
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Hits = list[list[Hit]]
 Encode = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
-BUDGETS = (10, 100)
-KEYWORDS = ("BM25, spans", "BM25, text")
 CHUNK = 2048
 
 
@@ -87,7 +80,7 @@ def main() -> None:
     asked = {"spans": spans, "text": texts, "auditor": auditor}
     found = {f"BM25, {name}": bm25.search_many(queries, depth, hidden) for name, queries in asked.items()}
     found = _chance(world, hidden, depth) | found
-    found["BM25, spans + text"] = _fused(depth, *(found[name] for name in KEYWORDS))
+    found[FUSED] = _fused(depth, *(found[name] for name in KEYWORDS))
     _say("keyword search done")
     zero_shot = open_retriever(args.encoder, RetrieverSettings(max_tokens=args.max_tokens))
     chosen = _joint_queries(world, zero_shot)
@@ -107,7 +100,8 @@ def main() -> None:
         found[f"hybrid {name}: joint by both"] = _fused(depth, found["BM25, joint"], found[f"dense {name}, joint"])
         seconds = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - worked}
         result = {"platform": _about(world), "settings": _settings(args)} | seconds
-        result |= {"systems": _measured(world, found), "machine": machine()}
+        systems = measured(found, world.seeds, world.platform, world.toxic, world.topics)
+        result |= {"systems": systems, "machine": machine()}
         write_json(args.output, result)
         args.output.with_suffix(".md").write_text(table(result), encoding="utf-8")
         _say(f"{name} done after {seconds['seconds']:.0f} s, {seconds['cpu_seconds']:.0f} s of the processor")
@@ -267,107 +261,6 @@ def _rows(world: World, n_rows: int, seed: int) -> list[TrainingRow]:
             negative = chance.choice(near).id
             rows.append(TrainingRow(f"{item.id}/{number}", query, world.train[positive], world.train[negative]))
     return rows
-
-
-def evidence_grams(evidence: Sequence[str]) -> frozenset[str]:
-    """Pairs of neighbouring characters of the evidence, folded; a span of one character stands for itself.
-
-    >>> sorted(evidence_grams(["笨 蛋了", "猪"]))
-    ['猪', '笨蛋', '蛋了']
-    """
-    parts = ["".join(fold(part).text.split()) for part in evidence]
-    pairs = {part[i : i + 2] for part in parts for i in range(len(part) - 1)}
-    return frozenset(pairs | {part for part in parts if len(part) == 1})
-
-
-def is_coded(text: str, grams: frozenset[str]) -> bool:
-    """Whether a text holds none of the evidence's pairs of characters."""
-    folded = fold(text).text
-    return not any(gram in folded for gram in grams)
-
-
-def _measured(world: World, found: Mapping[str, Hits]) -> dict[str, Any]:
-    """All figures of all systems at every budget."""
-    toxic = world.toxic
-    place = {id: column for column, id in enumerate(toxic)}
-    grams = [evidence_grams(seed.evidence) for seed in world.seeds]
-    coded: dict[tuple[int, str], bool] = {}
-
-    def marks(hits: Hits, budget: int) -> Bools:
-        table = np.zeros((len(hits), len(place)), bool)
-        for row, one in enumerate(hits):
-            table[row, [place[hit.id] for hit in one[:budget] if hit.id in place]] = True
-        return table
-
-    def coded_pairs(marked: Bools) -> Bools:
-        pairs = np.zeros_like(marked)
-        for row, column in np.argwhere(marked).tolist():
-            id = toxic[column]
-            if (row, id) not in coded:
-                coded[row, id] = is_coded(world.platform[id], grams[row])
-            pairs[row, column] = coded[row, id]
-        return pairs
-
-    result: dict[str, Any] = {}
-    for budget in BUDGETS:
-        known = marks(found[KEYWORDS[0]], budget) | marks(found[KEYWORDS[1]], budget)
-        fused = marks(found["BM25, spans + text"], budget).sum(1)
-        double = marks(found[KEYWORDS[0]], 2 * budget) | marks(found[KEYWORDS[1]], 2 * budget)
-        for name, hits in found.items():
-            marked = marks(hits, budget)
-            n_cold = np.array([sum(hit.id in world.topics for hit in one[:budget]) for one in hits])
-            figures = _figures(marked, coded_pairs(marked), (known, double), fused, n_cold, budget)
-            result.setdefault(name, {})[str(budget)] = figures
-    return result
-
-
-def _figures(
-    marked: Bools, coded: Bools, known: tuple[Bools, Bools], fused: Counts, n_cold: Counts, budget: int
-) -> dict[str, Any]:
-    """Figures of one system, rates with intervals over seeds; S seeds, T toxic posts of the platform.
-
-    Args:
-        marked: (S, T) toxic posts found.
-        coded: (S, T) those of them that hold nothing of the seed's evidence.
-        known: (S, T) what either kind of keyword search finds, at the same budget and at the double one.
-        fused: (S,) toxic posts that both keyword searches find, fused.
-        n_cold: (S,) posts of COLD among the results.
-    """
-    same, double = known
-    of_seed = {
-        "toxic": marked.sum(1),
-        "coded": coded.sum(1),
-        "missed": (marked & ~same).sum(1),
-        "missed_double": (marked & ~double).sum(1),
-        "gain": marked.sum(1) - fused,
-        "cold": n_cold,
-        "budget": np.full(len(marked), budget),
-        "one": np.ones(len(marked)),
-    }
-    column = {name: number for number, name in enumerate(of_seed)}
-    rows = np.stack(list(of_seed.values()), axis=1)
-
-    def ratio(part: str, whole: str) -> dict[str, Any]:
-        return bootstrap_sums(rows, lambda sums: _share(sums[:, column[part]], sums[:, column[whole]])).to_dict()
-
-    # No intervals of what all seeds find together: a resample holds fewer distinct seeds, so it finds less.
-    found = marked.any(0)
-    return {
-        "precision": ratio("toxic", "budget"),
-        "gain": ratio("gain", "budget"),
-        "toxic_of_cold": ratio("toxic", "cold"),
-        "missed": ratio("missed", "toxic"),
-        "missed_double": ratio("missed_double", "toxic"),
-        "coded": ratio("coded", "toxic"),
-        "coded_per_seed": ratio("coded", "one"),
-        "unique": int(found.sum()),
-        "unique_missed": int((found & ~same.any(0)).sum()),
-        "unique_missed_double": int((found & ~double.any(0)).sum()),
-    }
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
 def _about(world: World) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from expand_cmrc import DATA, DEPTH, WORK, best_windows, noted, say, table_rows, window_set
+from expand_cmrc import DATA, DEPTH, WORK, noted, say
+from expand_cmrc_table import table_rows
+from expand_cmrc_windows import best_windows, window_set
 from machine import RESULTS, machine, require_shared
 
 from toxitrace.cli.quiet import quiet_training

@@ -9,7 +9,6 @@ for 1,760 of them, which are parted by cluster of near-duplicates into train, de
 model is pre-trained on posts of the platform (texts alone), fine-tuned on D of train, and then preferred by search
 feedback on queries that it samples for train and for other flagged items (none in a cluster of dev or test). Every
 system's figures are written as soon as they are there; choose settings by those of dev, and report those of test.
-What was searched is kept, so that a search is made once in a folder: the seconds of judging are those of new queries.
 `explore_questions.py` goes on in the same folder.
 """
 
@@ -22,7 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from datasets import disable_progress_bars
 from explore_queries_platform import Platform, Queries, Split, about, deal, read_platform
 from explore_queries_stages import (
     candidates,
@@ -40,6 +38,7 @@ from explore_queries_table import write_result
 from machine import RESULTS
 
 import toxitrace
+from toxitrace.cli.quiet import quiet_training
 from toxitrace.data.rowlog import RowLog
 from toxitrace.explore import (
     GenerateSettings,
@@ -52,7 +51,6 @@ from toxitrace.explore import (
 )
 from toxitrace.explore.tasks.compare import judge_set
 from toxitrace.explore.tasks.intervals import rate_rows
-from toxitrace.training.quiet import quiet_libraries
 
 # what does not shape a row
 FREE = ("work", "store", "output", "other_load", "seeds")
@@ -81,8 +79,7 @@ def main() -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Quiet libraries, and the folders there."""
-    quiet_libraries()
-    disable_progress_bars()
+    quiet_training()
     args.work.mkdir(parents=True, exist_ok=True)
     args.store = args.store or args.work
     args.store.mkdir(parents=True, exist_ok=True)

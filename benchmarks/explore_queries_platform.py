@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kept_searches import KeptSearches
 from machine import require_shared
 
 from toxitrace.data import iter_json_rows, read_queries, read_spans
@@ -16,7 +15,7 @@ from toxitrace.explore import SeedItem, near_duplicate_clusters, split_by_cluste
 from toxitrace.explore.tasks.compare import Yardstick
 from toxitrace.explore.tasks.items import limited
 from toxitrace.explore.tasks.judging import Judging
-from toxitrace.search import BM25Engine, Item, SearchEngine
+from toxitrace.search import BM25Engine, Item
 
 Queries = dict[str, list[str]]
 SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
@@ -27,7 +26,7 @@ class Platform:
     """The posts, their index, and the flagged ones with clusters and an auditor's queries."""
 
     texts: dict[str, str]
-    engine: SearchEngine
+    engine: BM25Engine
     judging: Judging
     flagged: dict[str, SeedItem]
     clusters: dict[str, int]
@@ -76,8 +75,7 @@ def read_platform(args: argparse.Namespace) -> Platform:
         engine.index(Item(id, text) for id, text in texts.items())
         engine.save(folder)
     judging = Judging({row["id"]: bool(row["toxic"]) for row in rows}, texts)
-    kept = KeptSearches(engine, sorted(texts), args.store / f"searches-{sample_name(args)}.sqlite")
-    return Platform(texts, kept, judging, flagged, dict(zip(ids, clusters, strict=True)), auditor)
+    return Platform(texts, engine, judging, flagged, dict(zip(ids, clusters, strict=True)), auditor)
 
 
 def deal(args: argparse.Namespace, seed: int, platform: Platform) -> Split:

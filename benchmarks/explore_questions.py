@@ -6,8 +6,8 @@
         --annotated-limit 120 --seeds 1 --pretrain-texts 2000 --layers 2 --hidden 64 --extra-items 50 \
         --transfer-extra 10 --other-load
 
-It goes on in the folder of `explore_queries.py` with the same settings: platform, splits, models, sampled queries and
-searches of that script are taken as they are, and made first where they are missing. Then a question after the other,
+It goes on in the folder of `explore_queries.py` with the same settings: platform, splits, models and sampled queries
+of that script are taken as they are, and made first where they are missing. Then a question after the other,
 the cheap ones first: recall beside precision; imitation against search feedback; the threshold of D_comp; the weight
 of DPO; beam search for candidates; transfer between COLD's topics. Choose by dev, report test.
 """

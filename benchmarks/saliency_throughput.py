@@ -1,6 +1,11 @@
-"""Gradient saliency: texts per second of this package against torch and its attribution libraries, in one run.
+r"""Gradient saliency: texts per second of this package against torch and its attribution libraries, in one run.
 
-    python benchmarks/saliency_throughput.py --small runs/cold-scratch-small
+    python benchmarks/saliency_throughput.py --small runs/small
+
+The small model of the committed result, without n-grams, since OpenVINO computes them wrongly and is refused for them:
+
+    toxitrace train --config configs/cold-scratch-small.yaml --output runs/small --encoder.name null \
+        --encoder.scratch.ngram_buckets 0 --data.limit 3000 --optim.lr 6e-4
 
 The same texts (300 toxic ones of the CNTP third), the same token ids, the same weights for all; methods take turns,
 each in a process of its own, the median round counts. Every round draws other texts, so that no method meets shapes

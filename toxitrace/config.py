@@ -191,7 +191,7 @@ class OptimConfig:
     """Batches per optimiser step."""
     ema_decay: float = 0.0
     """The model measured and written is an exponential moving average of the weights; 0.999: over some 1,000 steps,
-    0: off."""
+    so a run of fewer is mostly its start; 0: off."""
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
