@@ -2,7 +2,8 @@ r"""Gradient saliency: texts per second of this package against torch and its at
 
     python benchmarks/saliency_throughput.py --small runs/small
 
-The small model of the committed result, without n-grams, since OpenVINO computes them wrongly and is refused for them:
+The small model of the committed result is one without n-grams, which OpenVINO computed wrongly before
+`toxitrace.export.ngrams`; `saliency_throughput_shipped` is the default model's folder, with them (`--sizes small`):
 
     toxitrace train --config configs/cold-scratch-small.yaml --output runs/small --encoder.name null \
         --encoder.scratch.ngram_buckets 0 --data.limit 3000 --optim.lr 6e-4
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--slow-texts", type=int, default=30, help="texts for the methods that take one at a time")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", nargs="+", choices=("small", "base"), default=["small", "base"])
+    parser.add_argument("--name", default="saliency_throughput", help="results/NAME.json and NAME.md")
     args = parser.parse_args()
     quiet_libraries()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -98,8 +100,8 @@ def main() -> None:
             if size == "small":
                 found["cntp_size"] = _cntp_size(case, shared, args.rounds)
             result["sizes"][size] = found
-            (RESULTS / "saliency_throughput.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            (RESULTS / "saliency_throughput.md").write_text(table(result), encoding="utf-8")
+            (RESULTS / f"{args.name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            (RESULTS / f"{args.name}.md").write_text(table(result), encoding="utf-8")
     print(table(result))
 
 

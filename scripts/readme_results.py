@@ -46,6 +46,8 @@ def _development() -> list[str]:
     for file, section, measure, name in DEVELOPMENT:
         cell = _read(file)[section][measure]
         lines.append(f"| {name} | {100 * cell['value']:.1f} ({100 * cell['low']:.1f}-{100 * cell['high']:.1f}) |")
+    error = _read("default-dev-expert")["settings"]["cross_fitted_ece"]
+    lines.append(f"| dev_expert, calibration error (ECE), calibration cross-fitted | {error:.3f} |")
     lines += ["", "Against character n-grams with logistic regression (`benchmarks/default_model.py`):", ""]
     lines += [(RESULTS / "default_model.md").read_text(encoding="utf-8").strip(), ""]
     lines += ["Its spans (`benchmarks/default_spans.py`):", ""]

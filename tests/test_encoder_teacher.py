@@ -21,7 +21,9 @@ def test_every_text_is_judged_by_a_model_of_the_other_folds(tmp_path: Path) -> N
     command = [sys.executable, ROOT / "scripts/encoder_teacher.py", "--config", "configs/smoke.yaml", "--folds", "2"]
     command += ["--with", tmp_path / "earlier.jsonl", "--output", tmp_path / "told.jsonl", "--work", tmp_path / "work"]
     subprocess.run([*map(str, command)], check=True, cwd=ROOT, capture_output=True)
-    told = {row["id"]: row["probability"] for row in map(json.loads, (tmp_path / "told.jsonl").read_text().splitlines())}
+    told = {
+        row["id"]: row["probability"] for row in map(json.loads, (tmp_path / "told.jsonl").read_text().splitlines())
+    }
     assert told.keys() == earlier.keys()
     # one epoch teaches next to nothing: half of the earlier teacher's margin is what is left
     assert all((told[id] > 0.5) == (p > 0.5) and abs(told[id] - 0.5) < abs(p - 0.5) for id, p in earlier.items())

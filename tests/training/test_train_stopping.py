@@ -137,3 +137,18 @@ def test_with_ema_the_model_measured_and_written_is_the_average_up_to_the_best_e
     for name in written.keys() & best.keys():
         torch.testing.assert_close(written[name], best[name])
     assert len(written.keys() & best.keys()) > 10
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.8])
+def test_the_model_at_the_end_of_the_warm_up_is_kept_beside_the_trained_one(
+    tmp_path: Path, mild: DataConfig, weights_by_epoch: list[dict[str, torch.Tensor]], ema_decay: float
+) -> None:
+    schedule = {"warmup_epochs": 2, "joint_epochs": 1, "keep_warmup": True}
+    config = tiny_config(tmp_path / "run", mild, schedule=schedule, optim={"ema_decay": ema_decay})
+    train(config)
+    kept = f"{config.output}/warm-up"
+    assert _same(kept, weights_by_epoch[1])
+    assert not _same(kept, weights_by_epoch[0])
+    assert not _same(config.output, weights_by_epoch[1])
+    assert notes(kept)["steps"] == 8  # two epochs of four
+    load_classifier(kept)

@@ -28,6 +28,7 @@ from toxitrace.training.device import build_trainer
 from toxitrace.training.module import SELECTION, TraceModule
 from toxitrace.training.progress import announce, is_first_process, progress_callbacks
 from toxitrace.training.stopping import EarlyStop, fit
+from toxitrace.training.warm_up import WARM_UP_FOLDER, KeepWarmUp
 from toxitrace.versions import package_versions
 
 # in the logs from the first step until the model is written: tells an unfinished run from the model of an earlier one
@@ -36,7 +37,7 @@ UNFINISHED = "unfinished"
 _MAY_CHANGE = {
     "": ("output", "seeds", "device", "resume", "tensorboard"),
     "data": ("train", "dev", "spans", "rationales", "teacher", "workers"),
-    "schedule": ("checkpoint_minutes", "max_time"),
+    "schedule": ("checkpoint_minutes", "max_time", "keep_warmup"),
 }
 
 
@@ -113,8 +114,25 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
         save_weights_only=not config.optim.ema_decay,  # callbacks, and so the average, have no say in weights alone
         enable_version_counter=False,
     )
+
+    def write(target: Path, notes: dict[str, Any]) -> None:
+        settings = ModelSettings(
+            max_tokens=config.encoder.max_tokens,
+            saliency=config.loss.saliency,
+            fold=config.encoder.fold,
+            training={**asdict(config), "seed": seed},
+            data_sha256=data.sha256,
+            versions=package_versions(),
+            notes={"rows": asdict(counts), **notes},
+        )
+        save_classifier(classifier, raw, settings, target)
+
     # Lightning keeps this order: a checkpoint must know which model was the best of its epoch
-    trainer = _trainer(config, logs, [best, last] if dev else [last], has_dev=bool(dev))
+    callbacks: list[Callback] = [best, last] if dev else [last]
+    if config.schedule.keep_warmup:
+        warmup = folder / WARM_UP_FOLDER
+        callbacks.insert(0, KeepWarmUp(config.schedule.warmup_epochs, lambda steps: write(warmup, {"steps": steps})))
+    trainer = _trainer(config, logs, callbacks, has_dev=bool(dev))
     resume_from = resumable(last.path, recipe) if config.resume and last.path.exists() else None
     announce(
         f"seed {seed}: {counts.rows} training texts, {counts.positive} toxic, {counts.supervised} with spans, "
@@ -129,16 +147,7 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         module.load_state_dict(state)
     if trainer.is_global_zero:
-        settings = ModelSettings(
-            max_tokens=config.encoder.max_tokens,
-            saliency=config.loss.saliency,
-            fold=config.encoder.fold,
-            training={**asdict(config), "seed": seed},
-            data_sha256=data.sha256,
-            versions=package_versions(),
-            notes={"rows": asdict(counts), **_scores(best, trainer)},
-        )
-        save_classifier(classifier, raw, settings, folder)
+        write(folder, _scores(best, trainer))
         (logs / UNFINISHED).unlink(missing_ok=True)
     trainer.strategy.barrier()
     return folder

@@ -1,0 +1,69 @@
+"""The mean of the weights of several trainings of one encoder (model soup, Wortsman et al. 2022) as a model folder.
+
+    python scripts/average_models.py runs/default runs/default/warm-up runs/default-direct --output runs/default-mean
+
+The trainings must have begun with the same encoder and read with the same tokenizer: the mean of others is noise.
+Thresholds are not averaged: tune the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from toxitrace.data.hashing import sha256_file
+from toxitrace.encoder.folder import TOKENIZER_FILE, WEIGHTS_FILE
+from toxitrace.settings import BiCSEParams, Calibration, ModelSettings, load_settings, save_settings
+
+CONFIG_FILE = "config.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", type=Path, help="folders that `toxitrace train` wrote")
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    settings = [load_settings(folder) for folder in args.models]
+    _require_same_reading(args.models, settings)
+    weights = [load_file(folder / WEIGHTS_FILE) for folder in args.models]
+    shapes = [{name: tuple(tensor.shape) for name, tensor in one.items()} for one in weights]
+    if any(shape != shapes[0] for shape in shapes):
+        raise SystemExit("the models are of different sizes; average trainings of one encoder")
+    mean = {
+        name: (sum(one[name].float() for one in weights) / len(weights)).to(tensor.dtype)  # type: ignore[union-attr]
+        for name, tensor in weights[0].items()
+    }
+    args.output.mkdir(parents=True, exist_ok=True)
+    for name in (CONFIG_FILE, TOKENIZER_FILE):
+        shutil.copy(args.models[0] / name, args.output / name)
+    save_file(mean, args.output / WEIGHTS_FILE, metadata={"format": "pt"})
+    parts = [
+        {"sha256": sha256_file(folder / WEIGHTS_FILE), "training": one.training, "notes": one.notes}
+        for folder, one in zip(args.models, settings, strict=True)
+    ]
+    made = replace(
+        settings[0],
+        threshold=0.5,
+        bicse=BiCSEParams(),
+        calibration=Calibration(),
+        training={},
+        data_sha256={name: value for one in settings for name, value in one.data_sha256.items()},
+        notes={"mean_of": parts},
+    )
+    save_settings(made, args.output)
+    print(f"mean of {len(weights)} models written to {args.output}")
+
+
+def _require_same_reading(folders: list[Path], settings: list[ModelSettings]) -> None:
+    first = (settings[0].fold, settings[0].max_tokens, settings[0].saliency, sha256_file(folders[0] / TOKENIZER_FILE))
+    for folder, one in zip(folders, settings, strict=True):
+        if (one.fold, one.max_tokens, one.saliency, sha256_file(folder / TOKENIZER_FILE)) != first:
+            raise SystemExit(f"{folder} reads texts in another way than {folders[0]}; average trainings of one encoder")
+
+
+if __name__ == "__main__":
+    main()
