@@ -28,7 +28,21 @@ DEVELOPMENT = (
 
 
 def main() -> None:
-    parts = ["## Results", "", *_development(), "", *_ablation(), "", *_step(), "", *_cusa(), "", *_speed()]
+    parts = [
+        "## Results",
+        "",
+        *_development(),
+        "",
+        *_ablation(),
+        "",
+        *_step(),
+        "",
+        *_cusa(),
+        "",
+        *_explore(),
+        "",
+        *_speed(),
+    ]
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(START)
     after = rest.split(END)[1]
@@ -87,6 +101,20 @@ def _cusa() -> list[str]:
         "[more](benchmarks/results/cusa.md)).",
         "",
         scores,
+    ]
+
+
+def _explore() -> list[str]:
+    """What the queries find; yield, diversity, recall and differences stand in the file."""
+    lines = (RESULTS / "explore_queries.md").read_text(encoding="utf-8").splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("| queries |"))
+    end = lines.index("", first)
+    return [
+        "Who writes the search queries that find most toxic posts (`benchmarks/explore_queries.py`; tihr: share of toxic",
+        "posts among a query's results; what it costs in variety and recall: "
+        "[more](benchmarks/results/explore_queries.md)):",
+        "",
+        *lines[first:end],
     ]
 
 
