@@ -28,21 +28,8 @@ DEVELOPMENT = (
 
 
 def main() -> None:
-    parts = [
-        "## Results",
-        "",
-        *_development(),
-        "",
-        *_ablation(),
-        "",
-        *_step(),
-        "",
-        *_cusa(),
-        "",
-        *_explore(),
-        "",
-        *_speed(),
-    ]
+    sections = (_development(), _ablation(), _step(), _cusa(), _explore(), _speed())
+    parts = ["## Results", *(line for section in sections for line in ("", *section))]
     readme = ROOT / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(START)
     after = rest.split(END)[1]
@@ -110,8 +97,8 @@ def _explore() -> list[str]:
     first = next(number for number, line in enumerate(lines) if line.startswith("| queries |"))
     end = lines.index("", first)
     return [
-        "Who writes the search queries that find most toxic posts (`benchmarks/explore_queries.py`; tihr: share of toxic",
-        "posts among a query's results; what it costs in variety and recall: "
+        "Who writes the search queries that find most toxic posts (`benchmarks/explore_queries.py`; tihr: share of",
+        "toxic posts among a query's results; what it costs in variety and recall: "
         "[more](benchmarks/results/explore_queries.md)):",
         "",
         *lines[first:end],
