@@ -77,7 +77,7 @@ def test_an_item_that_is_no_string_is_named_by_its_index(bad: object) -> None:
         detector().predict(["早", bad])
 
 
-@pytest.mark.parametrize("bad", [7, None, "早".encode()])
+@pytest.mark.parametrize("bad", [7, None, "早".encode(), {"id": 1, "text": "早"}])
 def test_texts_that_are_no_texts_are_refused(bad: object) -> None:
     with pytest.raises(DataError, match="expected a str or an iterable"):
         detector().predict(bad)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -229,7 +229,8 @@ class Detector:
 
 
 def _strings(texts: Any) -> list[str]:
-    if isinstance(texts, (bytes, bytearray)) or not isinstance(texts, Iterable):
+    # of a mapping, a row of a data set say, the keys would be scored
+    if isinstance(texts, (bytes, bytearray, Mapping)) or not isinstance(texts, Iterable):
         raise DataError(f"texts is of type {type(texts).__name__}; expected a str or an iterable of str")
     rows = list(texts)
     for index, row in enumerate(rows):
