@@ -20,7 +20,7 @@ if [ ! -e runs/teacher-encoders.jsonl ]; then
     --output runs/teacher-encoders.jsonl --work runs/teacher-encoders
 fi
 # The gradient losses give spans and cost verdicts, and how much depends on when they set in; the mean of trainings that
-# differ in this has more of both than any of them (MODEL_CARD.md).
+# differ in this keeps most of both (MODEL_CARD.md).
 train --output runs/default # warm-up, kept beside it, then all losses
 train --output runs/default-direct --schedule.warmup_epochs 0 --schedule.keep_warmup false --optim.ema_decay 0
 train --output runs/default-long --schedule.warmup_epochs 0 --schedule.keep_warmup false --schedule.joint_epochs 2 \

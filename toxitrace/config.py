@@ -218,7 +218,7 @@ class ScheduleConfig:
     max_time: str | None = None
     """Stop cleanly after DD:HH:MM:SS; the best model so far is written."""
     keep_warmup: bool = False
-    """Write the model of the warm-up's end to OUTPUT/warm-up as well."""
+    """Write the model of the warm-up's end to OUTPUT/warm-up as well; without a warm-up there is none."""
 
     def __post_init__(self) -> None:
         _require(self.warmup_epochs >= 0, "schedule.warmup_epochs", self.warmup_epochs, "0 or more epochs")

@@ -16,8 +16,8 @@ from toxitrace.errors import MissingExtraError, ModelError
 
 # Twice what bf16 costs a trained model; a graph that is computed wrongly is off by far more.
 _TOLERANCE = 0.1
-# OpenVINO keeps what it prepares for a shape of batch, by default for 5,000 of them: 3 GB after 100,000 texts. That
-# bought speed (782 texts/s to 546), but a scorer of whole files must not grow.
+# OpenVINO keeps what it prepares for a shape of batch, by default for 5,000 of them: gigabytes after 100,000 texts.
+# That bought speed, but a scorer of whole files must not grow.
 _KEPT_KERNELS = "64"
 
 
