@@ -90,8 +90,16 @@ def test_equal_scores_are_ordered_by_id_from_the_largest() -> None:
 
 
 def test_a_run_on_other_queries_is_refused() -> None:
-    with pytest.raises(DataError, match="none of the 1 judged queries"):
-        score_ranking({"q": {"a": 1}}, {"other": {"a": 1.0}})
+    for run in ({"other": {"a": 1.0}}, {"other": {}}):
+        with pytest.raises(DataError, match=r"no query id in common .* 'other', the qrels' 'q'"):
+            score_ranking({"q": {"a": 1}}, run)
+
+
+@pytest.mark.parametrize("run", [{}, {"q1": {}, "q2": {}}, {"q1": {}, "other": {"a": 1.0}}, {"q3": {"c": 1.0}}])
+def test_a_run_that_finds_nothing_is_scored_zero(run: dict[str, dict[str, float]]) -> None:
+    scores = score_ranking({"q1": {"a": 1}, "q2": {"b": 1}, "q3": {"c": 0}}, run)
+    assert scores.n_empty == scores.n_queries == 2
+    assert {scores.mean(measure) for measure in scores.per_query} == {0.0}
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:

@@ -47,13 +47,21 @@ def test_the_gold_document_has_the_highest_grade_then_the_smallest_id(own_set: P
         ("corpus.jsonl", '{"_id": "a", "text": "x"}\n{"_id": "a", "text": "y"}\n', r"corpus.jsonl:2: _id 'a' occurs"),
         ("corpus.jsonl", '{"_id": "a", "text": 3}\n', r"corpus.jsonl:1: text is int"),
         ("corpus.jsonl", '{"text": "x"}\n', r"corpus.jsonl:1: _id is None"),
-        ("corpus.jsonl", '{"_id": "zzz", "text": "x"}\n', r"none of the 4 documents"),
-        ("queries.jsonl", '{"_id": "q0-0", "text": "x"}\n', r"judges 7 queries that"),
+        (
+            "corpus.jsonl",
+            '{"_id": "zzz", "text": "x"}\n',
+            r"lacks every document that qrels/dev.tsv names \(4, the first 'd0'\)",
+        ),
+        ("queries.jsonl", '{"_id": "q0-0", "text": "x"}\n', r"has judgements for 7 queries that"),
         ("queries.jsonl", "{\n", r"queries.jsonl:1"),
-        ("qrels/dev.tsv", "query-id\tcorpus-id\tscore\nq0-0 d0 1\n", r"dev.tsv:2: 1 columns"),
-        ("qrels/dev.tsv", "q0-0\td0\tyes\n", r"dev.tsv:1: 3 columns"),
-        ("qrels/dev.tsv", "q0-0\td0\t1\nq0-0\td0\t2\n", r"dev.tsv:2: .* otherwise"),
-        ("qrels/dev.tsv", "query-id\tcorpus-id\tscore\n", r"judges nothing"),
+        (
+            "qrels/dev.tsv",
+            "query-id\tcorpus-id\tscore\nq0-0 d0 1\n",
+            r"dev.tsv:2: the line has 1 column and is not a judgement",
+        ),
+        ("qrels/dev.tsv", "q0-0\td0\tyes\n", r"dev.tsv:1: the line has 3 columns and is not a judgement"),
+        ("qrels/dev.tsv", "q0-0\td0\t1\nq0-0\td0\t2\n", r"dev.tsv:2: document 'd0' has another score for query 'q0-0'"),
+        ("qrels/dev.tsv", "query-id\tcorpus-id\tscore\n", r"holds no judgement"),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(own_set: Path, file: str, content: str, message: str) -> None:
@@ -68,7 +76,7 @@ def test_a_missing_split_is_answered_with_those_there_are(retrieval_set: Path) -
 
 
 def test_a_folder_that_is_not_there_is_no_set(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none is no folder"):
+    with pytest.raises(DataError, match="none is not a folder"):
         check_retrieval_files(tmp_path / "none", "test")
 
 
@@ -77,6 +85,24 @@ def test_a_missing_file_of_a_set_is_named(own_set: Path, file: str) -> None:
     (own_set / file).unlink()
     with pytest.raises(DataError, match=f"{file} does not exist; expected it beside qrels"):
         check_retrieval_files(own_set, "dev")
+
+
+def test_one_query_without_a_text_is_told_in_the_singular(own_set: Path) -> None:
+    lines = (own_set / "queries.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (own_set / "queries.jsonl").write_text("".join(lines[1:]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"has judgements for 1 query that .* lacks \(first 'q0-0'\)"):
+        read_retrieval_set(own_set, "dev")
+
+
+def test_ids_that_a_query_and_a_document_share_are_known_and_those_judged_relevant(own_set: Path) -> None:
+    assert read_retrieval_set(own_set, "dev").own_documents == ()
+    with (own_set / "corpus.jsonl").open("a", encoding="utf-8") as corpus:
+        corpus.write('{"_id": "q1-0", "text": "什么是狗？"}\n{"_id": "q2-0", "text": "什么是茶？"}\n')
+    with (own_set / "qrels" / "dev.tsv").open("a", encoding="utf-8") as qrels:
+        qrels.write("q2-0\tq2-0\t1\n")
+    data = read_retrieval_set(own_set, "dev")
+    assert data.own_documents == ("q1-0", "q2-0")
+    assert data.own_relevant == ("q2-0",)
 
 
 def test_qrels_without_a_header_are_read_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,7 @@ def test_a_trained_retriever_keeps_its_settings_and_lowers_its_loss(encoder: Pat
     losses = again.settings.training["losses"]
     assert losses[-1] < 0.8 * losses[0]  # 24 steps
     assert again.encode(["人们喜欢猫"]) == pytest.approx(trained.encode(["人们喜欢猫"]))
-    with pytest.raises(DataError, match="have no expansion"):
+    with pytest.raises(DataError, match="no expansion for 1 of 1 query"):
         again.encode_queries({"q": "什么是猫？"})
     with pytest.raises(ConfigError, match="not empty"):
         train_retriever(str(encoder), tiny_rows(), tmp_path / "out", training)
@@ -200,7 +201,7 @@ def test_training_rows_are_joined_by_id_and_need_their_parts() -> None:
     negatives = {"q1": ("c",), "q2": ("a",), "q3": ()}
     rows = training_rows(queries, documents, qrels, negatives, "mean", {"q1": "甲甲", "q2": " "})
     assert rows == [TrainingRow("q1", "甲？", "甲", "丙", "甲甲"), TrainingRow("q1", "甲？", "乙", "丙", "甲甲")]
-    with pytest.raises(DataError, match="none of 3 queries"):
+    with pytest.raises(DataError, match="not one of 3 queries has a relevant document and a hard negative"):
         training_rows(queries, documents, qrels, {}, "query")
 
 
@@ -211,6 +212,13 @@ def test_negatives_are_no_judged_documents_nor_copies_of_them() -> None:
     assert mine_negatives(ranking, qrels, texts, per_query=2) == {"q": ("near", "graded0")}
     assert mine_negatives(ranking, qrels, texts, skip=1) == {"q": ("graded0",)}
     assert mine_negatives(ranking, qrels, texts, per_query=9, margin=0.5) == {"q": ("far",)}
+
+
+def test_the_query_itself_is_no_negative_and_no_skipped_one() -> None:
+    ranking = {"q": [("q", 9.0), ("gold", 8.0), ("near", 7.0), ("far", 1.0)]}
+    texts = {"q": "猫？", "gold": "猫", "near": "狗", "far": "雨"}
+    assert mine_negatives(ranking, {"q": {"gold": 1}}, texts) == {"q": ("near",)}
+    assert mine_negatives(ranking, {"q": {"gold": 1}}, texts, skip=1) == {"q": ("far",)}
 
 
 @pytest.mark.parametrize(
@@ -271,6 +279,24 @@ def test_exact_runs_keep_ids_with_their_rows() -> None:
     run = exact_run(["q"], documents[7:8], ids, documents, k=3)
     assert next(iter(run["q"])) == "d7"
     assert len(run["q"]) == 3
+
+
+def test_the_query_itself_is_no_result_and_costs_no_place() -> None:
+    documents = unit(np.random.default_rng(2).normal(size=(30, 4)))
+    ids = [f"d{n}" for n in range(30)]
+    whole = exact_run(["q"], documents[7:8], ids, documents, k=4)
+    assert list(exact_run(["d7"], documents[7:8], ids, documents, k=3)["d7"]) == list(whole["q"])[1:]
+    assert len(exact_run(["d7"], documents[7:8], ids, documents, k=30)["d7"]) == 29
+
+
+def test_no_system_finds_the_query_itself(retrieval_set: Path, encoder: Path) -> None:
+    data = read_retrieval_set(retrieval_set, "dev")
+    asked = {"q0-0": "猫是常见的东西，人们喜欢猫。"}
+    own = dataclasses.replace(data, queries=asked, documents={**data.documents, **asked})
+    keywords, vectors = bm25_run(own, 3), dense_run(own, open_retriever(encoder, SHORT), 3)
+    for run in (keywords, vectors, hybrid_run([keywords, vectors], 3)):
+        assert len(run["q0-0"]) == 3
+        assert "q0-0" not in run["q0-0"]
 
 
 def test_keywords_and_vectors_are_fused_by_rank(retrieval_set: Path) -> None:

@@ -61,6 +61,9 @@ def test_the_papers_values_are_the_defaults() -> None:
         (["candidates", "--dta", "x"], "see toxitrace expand candidates --help"),
         (["evaluate", "--data", "x", "--systems", "[dense]"], "expected --retriever"),
         (["evaluate", "--data", "x", "--systems", "[bm52]"], "expected some of bm25"),
+        (["evaluate", "--data", "x", "--systems", "[bm25,bm25]"], "names bm25 more than once; expected each once"),
+        (["evaluate", "--data", "x", "--systems", "[]"], "--systems is empty"),
+        (["evaluate", "--data", "x", "--depth", "10"], "--depth is 10; expected 100 or more"),
         (
             ["train-retriever", "--data", "x", "--encoder", "e", "--output", "o", "--training.query", "mean"],
             "--expansions",
@@ -102,7 +105,7 @@ def test_a_missing_folder_and_keywords_alone_load_no_training_library(retrieval_
     pytest.importorskip("bm25s", reason="the explore extra is not installed")
     arguments = [sys.executable, "-c", KEYWORDS_ALONE, "none", str(retrieval_set)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
-    assert "none is no folder" in done.stderr
+    assert "none is not a folder" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [[1, 0], []]
 
 
@@ -123,7 +126,7 @@ def test_inputs_are_looked_for_before_libraries_are_loaded(
         raise AssertionError("libraries were loaded first")
 
     monkeypatch.setattr("toxitrace.cli.expand.quiet_training", loads)
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         expand(build_parser().parse_args([*arguments, "--data", str(tmp_path / "none")]))
 
 
@@ -141,6 +144,41 @@ def test_judged_documents_that_the_corpus_lacks_are_told_with_an_example(
     (own / "corpus.jsonl").write_text("".join(lines[2:]), encoding="utf-8")
     arguments = ["evaluate", "--split", "dev", "--data"]
     assert expand(build_parser().parse_args([*arguments, str(own)])) == 0
-    assert "lacks 2 of the documents that qrels/dev.tsv judges (first 'd0')" in capsys.readouterr().err
+    assert "lacks 2 documents that qrels/dev.tsv names (first 'd0')" in capsys.readouterr().err
     assert expand(build_parser().parse_args([*arguments, str(retrieval_set)])) == 0
     assert "lacks" not in capsys.readouterr().err
+
+
+def test_queries_without_a_result_count_zero_and_are_told_under_the_table(
+    retrieval_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(retrieval_set, tmp_path / "own"))
+    rows = [json.loads(line) for line in (own / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
+    for n_blank, told in ((1, "bm25 found nothing for 1 of 8 queries, which counts 0"), (len(rows), "for 8 of 8")):
+        asked = [{**row, "text": "zzz"} if place < n_blank else row for place, row in enumerate(rows)]
+        (own / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
+        assert expand(build_parser().parse_args(["evaluate", "--data", str(own), "--split", "dev"])) == 0
+        assert told in capsys.readouterr().out.splitlines()[-1]
+    assert expand(build_parser().parse_args(["evaluate", "--data", str(retrieval_set), "--split", "dev"])) == 0
+    assert "found nothing" not in capsys.readouterr().out
+
+
+def test_a_document_under_the_querys_own_id_is_no_result_and_is_told(
+    retrieval_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(retrieval_set, tmp_path / "own"))
+    with (own / "corpus.jsonl").open("a", encoding="utf-8") as corpus:  # a query is a document, as in ArguAna
+        corpus.write('{"_id": "q0-0", "text": "什么是猫？"}\n')
+    output = tmp_path / "report.json"
+    arguments = ["evaluate", "--data", str(own), "--split", "dev", "--output", str(output)]
+    assert expand(build_parser().parse_args(arguments)) == 0
+    report = json.loads(output.read_text(encoding="utf-8"))
+    assert report["settings"]["n_own_documents"] == 1
+    assert report["systems"]["bm25"]["per_query"]["mrr@10"]["q0-0"] == 1.0
+    told = capsys.readouterr().err
+    assert "own/dev: 1 query has the id of a document (first 'q0-0'); that document is left out" in told
+    assert "judged relevant" not in told
+    with (own / "qrels" / "dev.tsv").open("a", encoding="utf-8") as qrels:
+        qrels.write("q0-0\tq0-0\t1\n")
+    assert expand(build_parser().parse_args(arguments)) == 0
+    assert "1 of them is judged relevant" in capsys.readouterr().err

@@ -87,7 +87,7 @@ def test_pairs_are_written_with_their_prompt_and_the_rest_beside_them(retrieval_
 
 def test_files_without_a_common_query_are_refused(retrieval_set: Path) -> None:
     data = read_retrieval_set(retrieval_set, "dev")
-    with pytest.raises(DataError, match="in common"):
+    with pytest.raises(DataError, match="has both candidates and an answer"):
         list(reward_rows(data, {"other": ("猫",)}, ANSWERS, encode))
 
 
@@ -96,7 +96,7 @@ def test_a_query_with_a_blank_expansion_stands_for_itself_and_is_counted(retriev
     written = {id: ("",) if id == "q0-0" else (f"{id}?",) for id in data.queries}
     texts, n_blank = expansions_for(data, written, "x.jsonl")
     assert (texts["q0-0"], texts["q0-1"], n_blank) == (data.queries["q0-0"], "q0-1?", 1)
-    with pytest.raises(DataError, match="no row for 7 of the 8"):
+    with pytest.raises(DataError, match="no row for 7 of 8 queries"):
         expansions_for(data, {"q0-0": ("猫",)}, "x.jsonl")
 
 

@@ -16,6 +16,8 @@ from toxitrace.cli.tasks import Task, run_task, tasks_parser
 from toxitrace.errors import DataError
 from toxitrace.expand import config as settings
 from toxitrace.expand.beir import check_retrieval_files
+from toxitrace.expand.counted import counted
+from toxitrace.expand.inputs import check_inputs, check_run_inputs
 
 if TYPE_CHECKING:
     from toxitrace.expand.candidates import GenerationReport, Progress
@@ -54,7 +56,7 @@ def _answers(config: settings.AnswersConfig) -> int:
 
 
 def _rewards(config: settings.RewardsConfig) -> int:
-    check_retrieval_files(config.data, config.split)
+    check_inputs(config.data, config.split, "--retriever", config.retriever)
     _check_files(candidates=config.candidates, answers=config.answers)
     quiet_training()
     from toxitrace.expand import tasks
@@ -82,7 +84,7 @@ def _dpo(config: settings.TrainDPOConfig) -> int:
 
 
 def _retriever(config: settings.TrainRetrieverConfig) -> int:
-    check_retrieval_files(config.data, config.split)
+    check_inputs(config.data, config.split, "--encoder", config.encoder)
     _check_files(expansions=config.expansions)
     quiet_training()
     from toxitrace.expand import tasks
@@ -95,6 +97,7 @@ def _evaluate(config: settings.EvaluateConfig) -> int:
     check_retrieval_files(config.data, config.split)
     _check_files(expansions=config.expansions, against=config.against)
     if config.is_dense:  # keywords alone need none of the libraries that this loads
+        check_inputs(config.data, config.split, "--retriever", config.retriever or "")
         quiet_training()
     from toxitrace.expand import tasks
 
@@ -103,8 +106,7 @@ def _evaluate(config: settings.EvaluateConfig) -> int:
 
 
 def _run(config: settings.RunConfig) -> int:
-    for split in (config.train_split, config.test_split):
-        check_retrieval_files(config.data, split)
+    check_run_inputs(config)
     quiet_training()
     from toxitrace.expand import pipeline
 
@@ -170,9 +172,10 @@ def _progress() -> Iterator[Progress]:
 
 def _end(report: GenerationReport, output: str) -> int:
     without = f", {report.n_without_text} of them without a text" if report.n_without_text else ""
-    _say(f"{output}: {report.n_rows} queries{without}")
+    _say(f"{output}: {counted(report.n_rows, 'query', 'queries')}{without}")
     if report.n_left:
-        _say(f"{report.n_left} queries are left ({report.reason or 'interrupted'}): go on with --resume true")
+        left = "1 query is" if report.n_left == 1 else f"{report.n_left} queries are"
+        _say(f"{left} left ({report.reason or 'interrupted'}): go on with --resume true")
         return 1
     return 0
 
@@ -182,5 +185,6 @@ def _show(report: RetrievalReport) -> None:
     from toxitrace.report.terminal import table
 
     n_queries = next(iter(report.systems.values())).n_queries
-    title = f"{report.part}, {n_queries} queries"
-    sys.stdout.write(table(columns(), report.to_rows(), title=title, color=sys.stdout.isatty()) + "\n")
+    title = f"{report.part}, {counted(n_queries, 'query', 'queries')}"
+    drawn = table(columns(), report.to_rows(), title=title, color=sys.stdout.isatty())
+    sys.stdout.write("\n".join([drawn, *report.empty_lines()]) + "\n")

@@ -99,10 +99,13 @@ def score_ranking(qrels: Qrels, run: Run) -> RankingScores:
 
     Args:
         qrels: queries without a relevant document are left out: no run could find any.
-        run: results, at least the best 100 of each query (1000 for a MAP that others can be compared with).
+        run: results, at least the best 100 of each query (1000 for a MAP that others can be compared with). A query
+            that it lacks, or that found nothing, counts 0: all of them, if the run found nothing at all. A document
+            under the query's own id counts like any other: `toxitrace.expand` makes runs without it.
 
     Raises:
-        DataError: no query has a relevant document, the run answers other queries, or a score is not finite.
+        DataError: no query has a relevant document, no query of the run is in the qrels (they are of two sets), or a
+            score is not finite.
         MissingExtraError: pytrec_eval is not installed.
 
     >>> scores = score_ranking({"q": {"d1": 1}}, {"q": {"d1": 0.5, "d2": 0.9}})
@@ -121,8 +124,11 @@ def score_ranking(qrels: Qrels, run: Run) -> RankingScores:
     if not judged:
         raise DataError("no query has a relevant document; expected qrels with grades above 0: is it the right split?")
     ranked = {query_id: ranked_ids(run[query_id]) for query_id in judged if run.get(query_id)}
-    if run and not ranked:
-        raise DataError(f"the run answers none of the {len(judged)} judged queries; expected a run on the same set")
+    if run and run.keys().isdisjoint(qrels):
+        raise DataError(
+            f"the run and the qrels have no query id in common (the run's first is {next(iter(run))!r}, the qrels' "
+            f"{next(iter(qrels))!r}); expected both of one set and split: is one of the files another set's?"
+        )
     per_query: dict[str, dict[str, float]] = {}
     for measure, (asked, answered, cut) in MEASURES.items():
         # whole numbers in rank order: no two are equal in single precision
@@ -166,7 +172,10 @@ def compare_runs(
         raise ConfigError(f"the paired test has {n_draws} draws; expected 1 or more")
     ones, others = first.per_query[measure], second.per_query[measure]
     if ones.keys() != others.keys():
-        raise DataError(f"two runs on {len(ones)} and {len(others)} queries; expected the same queries to compare them")
+        raise DataError(
+            f"the two runs were scored on different queries ({len(ones)} and {len(others)} of them); expected the same "
+            "queries: score both on one split"
+        )
     differences = np.array([ones[id] - others[id] for id in ones])
     return PairedTest(
         measure=measure,

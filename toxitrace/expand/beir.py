@@ -14,6 +14,7 @@ from typing import Any
 from toxitrace.data import iter_json_rows
 from toxitrace.data.lines import iter_lines
 from toxitrace.errors import DataError
+from toxitrace.expand.counted import counted
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -44,6 +45,16 @@ class RetrievalSet:
         """How many judged documents the corpus lacks."""
         return len(self.missing_documents)
 
+    @property
+    def own_documents(self) -> tuple[str, ...]:
+        """Ids that a query and a document share, in the order of the queries: no search finds them for that query."""
+        return tuple(id for id in self.queries if id in self.documents)
+
+    @property
+    def own_relevant(self) -> tuple[str, ...]:
+        """Those of `own_documents` that are judged relevant to the query of that id."""
+        return tuple(id for id in self.own_documents if self.qrels.get(id, {}).get(id, 0) > 0)
+
     def gold(self, query_id: str) -> str | None:
         """The best document of a query that is in the corpus: highest grade, then smallest id; None without one."""
         graded = self.qrels.get(query_id, {})
@@ -67,15 +78,15 @@ def read_retrieval_set(folder: str | os.PathLike[str], split: str = "test") -> R
     texts, answers = read_queries(root / "queries.jsonl")
     if missing := [id for id in judged if id not in texts]:
         raise DataError(
-            f"{root}/qrels/{split}.tsv judges {len(missing)} queries that {root}/queries.jsonl lacks (first "
-            f"{missing[0]!r}); expected files of one set: fetch them together"
+            f"{root}/qrels/{split}.tsv has judgements for {counted(len(missing), 'query', 'queries')} that "
+            f"{root}/queries.jsonl lacks (first {missing[0]!r}); expected files of one set: fetch them together"
         )
     named = {id for graded in judged.values() for id in graded}
     lacking = named - documents.keys()
     if lacking == named:
         raise DataError(
-            f"{root}/corpus.jsonl holds none of the {len(named)} documents that qrels/{split}.tsv names; expected "
-            "files of one set: fetch them together"
+            f"{root}/corpus.jsonl lacks every document that qrels/{split}.tsv names ({len(named)}, the first "
+            f"{min(named)!r}); expected files of one set: fetch them together"
         )
     return RetrievalSet(
         name=f"{root.name}/{split}",
@@ -95,7 +106,9 @@ def check_retrieval_files(folder: str | os.PathLike[str], split: str) -> None:
     """
     root = Path(folder)
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; expected one in BEIR's layout, with corpus.jsonl, queries.jsonl, qrels/")
+        raise DataError(
+            f"{root} is not a folder; expected one in BEIR's layout, with corpus.jsonl, queries.jsonl, qrels/"
+        )
     qrels = root / "qrels" / f"{split}.tsv"
     if not qrels.is_file():
         found = ", ".join(sorted(other.stem for other in (root / "qrels").glob("*.tsv"))) or "none"
@@ -146,14 +159,17 @@ def read_qrels(path: str | os.PathLike[str]) -> dict[str, dict[str, int]]:
             grade, query_id, document_id = 0, "", ""
         if len(parts) != 3 or not query_id or not document_id:
             raise DataError(
-                f"{place}: {len(parts)} columns that are no judgement; expected query-id, corpus-id and a whole-number "
-                "score, separated by tabs: correct the line"
+                f"{place}: the line has {counted(len(parts), 'column')} and is not a judgement; expected query-id, "
+                "corpus-id and a whole-number score, separated by tabs: correct the line"
             )
         graded = judged.setdefault(query_id, {})
         if graded.setdefault(document_id, grade) != grade:
-            raise DataError(f"{place}: {query_id!r} and {document_id!r} were judged otherwise before: drop a line")
+            raise DataError(
+                f"{place}: document {document_id!r} has another score for query {query_id!r} in an earlier line; "
+                "expected one score for each pair: drop one of the lines"
+            )
     if not judged:
-        raise DataError(f"{path} judges nothing; expected at least one line: check that it is the right file")
+        raise DataError(f"{path} holds no judgement; expected at least one line: check that it is the right file")
     return judged
 
 

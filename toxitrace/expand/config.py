@@ -247,7 +247,7 @@ class EvaluateConfig:
     output: str | None = None
     """JSON file of the report, every query in it."""
     depth: int = 1000
-    """Results of each system that are looked at."""
+    """Results of each system that are looked at; a document under the query's own id is none, and costs no place."""
     max_tokens: int = 256
     """Where texts are cut, for an encoder without settings of its own."""
     cache: str | None = None
@@ -264,10 +264,12 @@ class EvaluateConfig:
         check_mode(self.query)
         if unknown := [name for name in self.systems if name not in SYSTEMS]:
             raise ConfigError(f"--systems holds {unknown[0]!r}; expected some of {', '.join(SYSTEMS)}")
-        if not self.systems or self.depth < 100:
-            raise ConfigError(
-                f"{len(self.systems)} systems to depth {self.depth}; expected one or more, and 100 or more"
-            )
+        if twice := [name for name in SYSTEMS if self.systems.count(name) > 1]:
+            raise ConfigError(f"--systems names {twice[0]} more than once; expected each once: drop the others")
+        if not self.systems:
+            raise ConfigError(f"--systems is empty; expected one or more of {', '.join(SYSTEMS)}: add one")
+        if self.depth < 100:
+            raise ConfigError(f"--depth is {self.depth}; expected 100 or more, as Recall@100 looks at that many")
         if not self.retriever and self.is_dense:
             raise ConfigError("--systems names dense or hybrid; expected --retriever FOLDER with it: add it")
         if not self.expansions and "bm25-expanded" in self.systems:

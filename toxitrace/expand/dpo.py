@@ -60,6 +60,6 @@ def read_pairs(path: str | os.PathLike[str]) -> list[Preference]:
             pairs.append(Preference(**{name: row[name] for name in Preference.__slots__}))
         except (KeyError, TypeError):
             raise DataError(
-                f"{path}: the row of {id!r} is no pair; expected what `toxitrace expand preferences` wrote"
+                f"{path}: the row of {id!r} is not a pair; expected what `toxitrace expand preferences` wrote"
             ) from None
     return pairs

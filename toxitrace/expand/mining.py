@@ -24,6 +24,8 @@ def mine_negatives(
 ) -> dict[str, tuple[str, ...]]:
     """The best-ranked documents of each query that are no answer to it.
 
+    Nor is a document under the query's own id taken: it is the query itself (ArguAna).
+
     Args:
         rankings: query id -> (document id, score) pairs, best first.
         qrels: query id -> document id -> grade; what is judged above 0 is never a negative.
@@ -51,7 +53,8 @@ def mine_negatives(
         others = [
             id
             for id, score in ranking
-            if id not in relevant
+            if id != query_id
+            and id not in relevant
             and texts.get(id) not in copies
             and (margin is None or ceiling is None or score < (1 - margin) * ceiling)
         ]

@@ -24,8 +24,9 @@ from toxitrace.expand.config import (
     TrainDPOConfig,
     TrainRetrieverConfig,
 )
+from toxitrace.expand.counted import counted
+from toxitrace.expand.inputs import lm_is_trained, retriever_is_trained
 from toxitrace.expand.report import RetrievalReport
-from toxitrace.expand.retriever_settings import RETRIEVER_FILE
 
 SETTINGS_FILE = "run.json"
 # what may change between two sittings: it shapes no result
@@ -35,7 +36,8 @@ _MAY_CHANGE = {"concurrency", "max_requests", "max_cost", "price_in", "price_out
 def run(config: RunConfig, say: tasks.Say, progress: Progress | None = None) -> RetrievalReport:
     """Answers -> candidates -> rewards -> pairs -> DPO -> expansions -> retriever -> evaluation.
 
-    With a service as the writer and no ``lm``, the DPO stages are left out, and its own expansions are used.
+    With a service as the writer and no ``lm``, the DPO stages are left out, and its own expansions are used. Every
+    stage opens its own inputs: call `check_run_inputs` first to learn at once what is missing.
 
     Raises:
         ConfigError: the folder belongs to a run with other settings.
@@ -52,7 +54,7 @@ def run(config: RunConfig, say: tasks.Say, progress: Progress | None = None) -> 
     for split in (config.train_split, config.test_split):
         _write(config, writer, split, folder / f"expansions-{split}.jsonl", config.expansion, say, progress)
     trained = folder / "retriever"
-    if not (trained / RETRIEVER_FILE).is_file():
+    if not retriever_is_trained(folder):
         _retriever(config, folder, trained, say)
     return _evaluate(config, folder, trained, say)
 
@@ -61,7 +63,7 @@ def _tune_writer(config: RunConfig, folder: Path, say: tasks.Say, progress: Prog
     """Stages up to DPO."""
     answers, candidates = folder / "answers.jsonl", folder / "candidates.jsonl"
     rewards, pairs, lm = folder / "rewards.jsonl", folder / "preferences.jsonl", folder / "lm-dpo"
-    if (lm / "explore.json").is_file():  # written last
+    if lm_is_trained(folder):
         return
     data = read_retrieval_set(config.data, config.train_split)
     recorded = bool(data.answers)
@@ -131,7 +133,7 @@ def _write(
     )
     report = tasks.candidates(task, progress)
     tasks.require_rows(report, str(output))
-    say(f"{output}: {report.n_rows} queries, {report.n_without_text} of them without a text")
+    say(f"{output}: {counted(report.n_rows, 'query', 'queries')}, {report.n_without_text} of them without a text")
 
 
 def _retriever(config: RunConfig, folder: Path, output: Path, say: tasks.Say) -> None:
@@ -170,7 +172,7 @@ def _begin(folder: Path, config: RunConfig) -> None:
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     if not path.exists():
         if folder.is_dir() and any(folder.iterdir()):
-            raise ConfigError(f"{folder} holds something else than a run: name another --output")
+            raise ConfigError(f"{folder} holds files that are not of a run: name another --output")
         write_json(path, now)
         return
     noted = json.loads(path.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from typing import Any
 
 from toxitrace.errors import DataError
 from toxitrace.evaluation.ranking import MEASURES, PairedTest, RankingScores, compare_runs
+from toxitrace.expand.counted import counted
 from toxitrace.versions import package_versions
 
 
@@ -62,6 +63,15 @@ class RetrievalReport:
             rows.append((name, *(scores.mean(each) for each in MEASURES), *told))
         return rows
 
+    def empty_lines(self) -> list[str]:
+        """A line for each system that found nothing for some queries, to stand under the table."""
+        return [
+            f"{name} found nothing for {scores.n_empty} of {counted(scores.n_queries, 'query', 'queries')}, which "
+            f"{'counts' if scores.n_empty == 1 else 'count'} 0"
+            for name, scores in self.systems.items()
+            if scores.n_empty
+        ]
+
 
 def columns(measure: str = "ndcg@10") -> tuple[str, ...]:
     """Headings of `RetrievalReport.to_rows`."""
@@ -99,7 +109,7 @@ def read_systems(path: str | os.PathLike[str], part: str) -> dict[str, RankingSc
         }
         named = content["part"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is no report of `toxitrace expand evaluate` ({error}): check the path") from None
+        raise DataError(f"{path} is not a report of `toxitrace expand evaluate` ({error}): check the path") from None
     if named != part:
         raise DataError(f"{path} is about {named}, not {part}; expected an evaluation of the same split")
     return found

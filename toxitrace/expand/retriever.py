@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toxitrace.errors import DataError, MissingExtraError, ModelError
+from toxitrace.expand.counted import counted
 from toxitrace.expand.embeddings import EmbeddingCache, EmbeddingKey
 from toxitrace.expand.fingerprint import model_fingerprint, texts_fingerprint
 from toxitrace.expand.represent import Floats, query_vectors, unit
@@ -81,9 +82,9 @@ class Retriever:
         lacking = [id for id in queries if not (expansions or {}).get(id, "").strip()]
         if expansions is None or lacking:
             raise DataError(
-                f"{len(lacking)} of {len(queries)} queries have no expansion (first {lacking[:1]}); expected one for "
-                f"each, as this retriever represents a query by {self.settings.query!r}: write them with `toxitrace "
-                "expand candidates`"
+                f"there is no expansion for {len(lacking)} of {counted(len(queries), 'query', 'queries')} (first "
+                f"{next(iter(lacking), None)!r}); expected one for each, as this retriever represents a query by "
+                f"{self.settings.query!r}: write them with `toxitrace expand candidates`"
             )
         return query_vectors(asked, self.encode([expansions[id] for id in queries]), self.settings.query)
 
@@ -180,6 +181,8 @@ def exact_run(
 ) -> dict[str, dict[str, float]]:
     """The k nearest documents of every query by exact cosine: query id -> document id -> score.
 
+    A document under the query's own id is the query itself: it is left out and costs no place.
+
     Args:
         queries, documents: (Q, D) and (n, D) unit vectors in the order of their ids.
 
@@ -189,6 +192,7 @@ def exact_run(
     run: dict[str, dict[str, float]] = {}
     for query_id, vector in zip(query_ids, queries, strict=True):
         scores = documents @ vector  # (n,)
-        best = np.argsort(-scores, kind="stable")[:k]
-        run[query_id] = {document_ids[place]: float(scores[place]) for place in best}
+        best = np.argsort(-scores, kind="stable")[: k + 1].tolist()
+        others = [place for place in best if document_ids[place] != query_id]
+        run[query_id] = {document_ids[place]: float(scores[place]) for place in others[:k]}
     return run

@@ -10,6 +10,7 @@ from typing import Any
 from toxitrace.data.rowfile import read_rows
 from toxitrace.errors import DataError
 from toxitrace.expand.beir import RetrievalSet
+from toxitrace.expand.counted import counted
 from toxitrace.expand.fingerprint import texts_fingerprint
 from toxitrace.expand.preferences import Preference, choose_pair
 from toxitrace.expand.represent import Floats
@@ -64,8 +65,9 @@ def reward_rows(
     ids = [id for id in gold if any(text.strip() for text in candidates.get(id, ())) and id in answers]
     if not ids:
         raise DataError(
-            f"{len(candidates)} queries with candidates and {len(answers)} with answers have none of {data.name} in "
-            "common; expected files of one set and split"
+            f"no query of {data.name} with a relevant document has both candidates and an answer (candidates: "
+            f"{counted(len(candidates), 'query', 'queries')}, answers: {counted(len(answers), 'query', 'queries')}); "
+            "expected files of one set and split"
         )
     for begin in range(0, len(ids), _QUERIES_AT_ONCE):
         part = ids[begin : begin + _QUERIES_AT_ONCE]

@@ -1,4 +1,8 @@
-"""Runs of the compared systems: keywords, vectors, both by rank."""
+"""Runs of the compared systems: keywords, vectors, both by rank.
+
+A document under a query's own id is the query itself (ArguAna's queries stand in its corpus): no run holds it, as in
+BEIR's evaluation (``ignore_identical_ids``), and its place goes to the next one.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from toxitrace.errors import DataError
 from toxitrace.expand.beir import RetrievalSet
 from toxitrace.expand.candidates import first_expansions
+from toxitrace.expand.counted import counted
 from toxitrace.expand.embeddings import EmbeddingCache
 from toxitrace.expand.retriever import Retriever, exact_run
 from toxitrace.search import BM25Engine, Hit, Item, fuse
@@ -23,7 +28,7 @@ def bm25_run(data: RetrievalSet, depth: int, expansions: Mapping[str, str] | Non
     engine = BM25Engine()
     engine.index(Item(id, text) for id, text in data.documents.items())
     asked = [query if expansions is None else f"{query} {expansions[id]}" for id, query in data.queries.items()]
-    found = engine.search_many(asked, depth)
+    found = engine.search_many(asked, depth, [(id,) for id in data.queries])
     return {id: _scores(hits) for id, hits in zip(data.queries, found, strict=True)}
 
 
@@ -60,8 +65,8 @@ def expansions_for(
     lacking = [id for id in data.queries if id not in candidates]
     if lacking:
         raise DataError(
-            f"{path} has no row for {len(lacking)} of the {len(data.queries)} queries of {data.name} (first "
-            f"{lacking[0]!r}); expected one for each: write them with `toxitrace expand candidates`"
+            f"{path} has no row for {len(lacking)} of {counted(len(data.queries), 'query', 'queries')} of {data.name} "
+            f"(first {lacking[0]!r}); expected one for each: write them with `toxitrace expand candidates`"
         )
     written = first_expansions({id: tuple(candidates[id]) for id in data.queries})
     return {id: written.get(id, query) for id, query in data.queries.items()}, len(data.queries) - len(written)

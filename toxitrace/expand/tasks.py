@@ -30,6 +30,7 @@ from toxitrace.expand.config import (
     TrainDPOConfig,
     TrainRetrieverConfig,
 )
+from toxitrace.expand.counted import counted
 from toxitrace.expand.embeddings import EmbeddingCache
 from toxitrace.expand.mining import mine_negatives
 from toxitrace.expand.preferences import split_by_group
@@ -84,8 +85,8 @@ def rewards(config: RewardsConfig, say: Say) -> int:
     best = sorted(row.best_similarity for row in rows)
     n_kept = sum(row.kept for row in rows)
     say(
-        f"{config.output}: {len(rows)} queries, {n_kept} of them at or above the gate of {config.gate}; best "
-        f"similarity from {best[0]:.3f} to {best[-1]:.3f}, median {best[len(best) // 2]:.3f}"
+        f"{config.output}: {counted(len(rows), 'query', 'queries')}, {n_kept} of them at or above the gate of "
+        f"{config.gate}; best similarity from {best[0]:.3f} to {best[-1]:.3f}, median {best[len(best) // 2]:.3f}"
     )
     return n_kept
 
@@ -107,8 +108,9 @@ def preferences(config: PreferencesConfig, say: Say) -> int:
     n_dev = write_rows(dev_file(output), (pair.to_dict() for pair in pairs if pair.id not in train))
     n_kept = sum(row.kept for row in found.values())
     say(
-        f"{output}: {n_train} pairs, and {n_dev} in {dev_file(output).name}; {len(found) - n_kept} of {len(found)} "
-        f"queries are below the gate, {n_kept - n_train - n_dev} have candidates of one reward"
+        f"{output}: {counted(n_train, 'pair')}, and {n_dev} in {dev_file(output).name}; of "
+        f"{counted(len(found), 'query', 'queries')}, {len(found) - n_kept} below the gate and "
+        f"{n_kept - n_train - n_dev} with candidates of one reward gave none"
     )
     return n_train + n_dev
 
@@ -132,13 +134,14 @@ def dpo(config: TrainDPOConfig, say: Say) -> None:
     )
     margins = [log["rewards/margins"] for log in report.logs if "rewards/margins" in log]
     margin = f", margin {margins[0]:.3f} -> {margins[-1]:.3f}" if margins else ""
-    say(f"{config.output}: trained on {report.n_rows} pairs, {report.n_too_long} too long{margin}")
+    say(f"{config.output}: trained on {counted(report.n_rows, 'pair')}, {report.n_too_long} too long{margin}")
 
 
 def retriever(config: TrainRetrieverConfig, say: Say) -> Retriever:
-    """Mine hard negatives and train."""
+    """Mine hard negatives and train; a document under the query's own id is no negative."""
     data = read_retrieval_set(config.data, config.split)
     expansions = first_expansions(read_candidates(config.expansions)) if config.expansions else None
+    _say_own_documents(data, say)
     if config.negatives == "bm25":
         ranked = bm25_run(data, config.depth)
     else:
@@ -149,21 +152,28 @@ def retriever(config: TrainRetrieverConfig, say: Say) -> Retriever:
     negatives = mine_negatives(rankings, data.qrels, data.documents, skip=config.skip)
     rows = training_rows(data.queries, data.documents, data.qrels, negatives, config.training.query, expansions)
     n_without = len(data.queries) - len({row.id for row in rows})
-    say(f"{len(rows)} training rows; {n_without} of {len(data.queries)} queries lack a negative or an expansion")
+    say(
+        f"{counted(len(rows), 'training row')}; {n_without} of {counted(len(data.queries), 'query', 'queries')} left "
+        f"out for want of a negative{'' if config.training.query == 'query' else ' or an expansion'}"
+    )
     record = {"data_sha256": _hashes(config.data, config.split, config.expansions), "negatives": config.negatives}
     return train_retriever(config.encoder, rows, config.output, config.training, record=record, say=say)
 
 
 def evaluate(config: EvaluateConfig, say: Say = lambda line: None) -> RetrievalReport:
-    """Run the systems, score them, test them against the baseline and an earlier report; write the JSON."""
+    """Run the systems, score them, test them against the baseline and an earlier report; write the JSON.
+
+    As in BEIR, a document under the query's own id is no result of any system.
+    """
     from toxitrace.evaluation.ranking import score_ranking
 
     data = read_retrieval_set(config.data, config.split)
     if data.missing_documents:
         say(
-            f"{config.data}: corpus.jsonl lacks {data.n_missing_documents} of the documents that "
-            f"qrels/{config.split}.tsv judges (first {data.missing_documents[0]!r}); nothing can find them"
+            f"{config.data}: corpus.jsonl lacks {counted(data.n_missing_documents, 'document')} that "
+            f"qrels/{config.split}.tsv names (first {data.missing_documents[0]!r}), which no system can find"
         )
+    _say_own_documents(data, say)
     earlier = read_systems(config.against, data.name) if config.against else {}
     expansions: dict[str, str] | None = None
     n_blank = 0
@@ -189,12 +199,28 @@ def evaluate(config: EvaluateConfig, say: Say = lambda line: None) -> RetrievalR
     settings |= {
         "data_sha256": _hashes(config.data, config.split, config.expansions),
         "n_missing_documents": data.n_missing_documents,
+        "n_own_documents": len(data.own_documents),
         "n_blank_expansions": n_blank,
     }
     report = RetrievalReport(data.name, systems, comparisons, settings)
     if config.output:
         write_json(config.output, report.to_dict())
     return report
+
+
+def _say_own_documents(data: RetrievalSet, say: Say) -> None:
+    if not data.own_documents:
+        return
+    line = (
+        f"{data.name}: {counted(len(data.own_documents), 'query has', 'queries have')} the id of a document (first "
+        f"{data.own_documents[0]!r}); that document is left out of the query's results, as in BEIR"
+    )
+    if data.own_relevant:
+        line += (
+            f". {counted(len(data.own_relevant), 'of them is', 'of them are')} judged relevant to the query of that "
+            "id and can never be found: where such a document is not the query itself, give it another id"
+        )
+    say(line)
 
 
 def _evaluated_retriever(config: EvaluateConfig) -> Retriever:
@@ -243,5 +269,6 @@ def require_rows(report: GenerationReport, output: str) -> None:
     """Raise DataError unless every query has its row."""
     if report.n_left:
         raise DataError(
-            f"{report.n_left} queries have no row in {output} ({report.reason or 'interrupted'}): go on with --resume"
+            f"{counted(report.n_left, 'query has', 'queries have')} no row in {output} "
+            f"({report.reason or 'interrupted'}): go on with --resume"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toxitrace.errors import ConfigError, DataError, MissingExtraError
+from toxitrace.expand.counted import counted
 from toxitrace.expand.represent import QueryMode
 from toxitrace.expand.retriever import Retriever, open_retriever
 from toxitrace.expand.retriever_settings import Pooling, RetrieverSettings, save_retriever_settings
@@ -95,8 +96,11 @@ def training_rows(
             if grade > 0 and document_id in documents:
                 rows.append(TrainingRow(id, query, documents[document_id], documents[negatives[id][0]], expansion))
     if not rows:
-        needs = "" if mode == "query" else ", a hard negative and an expansion"
-        raise DataError(f"none of {len(queries)} queries has a relevant document{needs}; expected training queries")
+        needs = " and a hard negative" if mode == "query" else ", a hard negative and an expansion"
+        raise DataError(
+            f"not one of {counted(len(queries), 'query', 'queries')} has a relevant document{needs}; expected training "
+            "queries"
+        )
     return rows
 
 
@@ -168,7 +172,7 @@ def train_retriever(
         trainer.remove_callback(PrinterCallback)  # prints to stdout
         trainer.train()
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    say(f"trained on {len(rows)} rows, loss by epoch: {', '.join(f'{loss:.3f}' for loss in losses)}")
+    say(f"trained on {counted(len(rows), 'row')}, loss by epoch: {', '.join(f'{loss:.3f}' for loss in losses)}")
     folder.mkdir(parents=True, exist_ok=True)
     retriever.model.save(str(folder), create_model_card=False)
     noted = {"base": base, **dataclasses.asdict(training), "n_rows": len(rows), "losses": losses, **(record or {})}
