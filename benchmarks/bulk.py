@@ -15,7 +15,8 @@ The committed result has 1,000,000 lines with a tiny model alone, so that the en
 Every figure is that of ``toxitrace predict`` as the shell starts it. Lines are drawn with a seed from ../shared/data:
 4 % from COLD dev (about half of them labelled toxic), the rest ordinary posts of the corpus, so that lengths are
 natural; how many the model calls toxic stands in the result. Each part writes its own section of results/bulk.json,
-so that parts can be run one at a time.
+so that parts can be run one at a time; of the throughput part a run replaces the rows of its own model, backend and
+lines. Parts and rows name the model.onnx that they measured.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from typing import Any
 
 from bulk_table import table
 from machine import RESULTS, machine, processor, require_shared
+
+from toxitrace.detector.loading import find_model
+from toxitrace.detector.onnx_backend import MODEL_FILE
 
 COLD_SHARE = 0.04
 SHORT_TEXT = "你真是个笨蛋，闭上你的臭嘴"
@@ -74,8 +78,8 @@ def main() -> None:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only:
-            found[name] = PARTS[name](args, Path(folder))
-            found[name]["machine"] = machine()
+            found[name] = {"model": measured_model()} if name != "throughput" else {}  # whose rows name their own
+            found[name] |= PARTS[name](args, Path(folder)) | {"machine": machine()}
             path.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
             (args.results / "bulk.md").write_text(table(found), encoding="utf-8")
     print(table(found))
@@ -86,14 +90,16 @@ def throughput(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     path = args.results / "bulk.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     runs: list[dict[str, Any]] = before.get("throughput", {}).get("runs", [])
+    model = measured_model(args.model)
     more = ["--backend", args.backend, *(["--model", args.model] if args.model else [])]
     for n_lines in args.sizes:
         source = write_lines(folder, n_lines, args.seed)
         done = predict(source, folder / "out.jsonl", "--workers", "1", *more)
-        facts = {"model": Path(args.model).name if args.model else "shipped", "backend": args.backend, "lines": n_lines}
-        runs = [run for run in runs if facts.items() - run.items()]
-        facts["processor"] = processor(machine())
-        runs.append(facts | _speed(n_lines, done) | _toxic_share(folder / "out.jsonl"))
+        facts = {"model": model["name"], "backend": args.backend, "lines": n_lines}
+        row = facts | {"model_sha256": model["sha256"], "processor": processor(machine())}
+        row |= _speed(n_lines, done) | _toxic_share(folder / "out.jsonl")
+        places = [place for place, run in enumerate(runs) if facts.items() <= run.items()] or [len(runs)]
+        runs[places[0] : places[0] + 1] = [row]
     return {"runs": runs}
 
 
@@ -162,6 +168,14 @@ PARTS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "resume": resume,
     "cold": cold,
 }
+
+
+def measured_model(model: str | None = None) -> dict[str, str]:
+    """Name of the model that ``predict`` runs, and the first 12 hex digits of its model.onnx's SHA-256."""
+    path = find_model(model) / MODEL_FILE
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing; this benchmark runs exports: toxitrace export")
+    return {"name": Path(model).name if model else "shipped", "sha256": _sha256(path)[:12]}
 
 
 def write_lines(folder: Path, n_lines: int, seed: int) -> Path:

@@ -6,6 +6,8 @@ from typing import Any
 
 from machine import processor
 
+_UNKNOWN = "not recorded"
+
 
 def table(found: dict[str, Any]) -> str:
     """One table per part that was measured."""
@@ -13,16 +15,17 @@ def table(found: dict[str, Any]) -> str:
     lines = ["# Bulk scoring (`benchmarks/bulk.py`)"]
     for name, draw in parts.items():
         if name in found:
-            lines += ["", *draw(found[name]), "", _machine(found[name]["machine"])]
+            lines += ["", *draw(found[name]), "", _source(name, found[name])]
     return "\n".join(lines) + "\n"
 
 
 def _throughput(part: dict[str, Any]) -> list[str]:
-    lines = ["| model, backend | lines | texts/s | peak memory, MB | texts found toxic | mean characters | processor |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    lines = ["| model, backend | model.onnx | lines | texts/s | peak memory, MB | texts found toxic | mean characters "]
+    lines[-1] += "| processor |"
+    lines += ["|---" * 8 + "|"]
     lines += [
-        f"| {run['model']}, {run['backend']} | {run['lines']:,} | {run['texts_per_second']:,.0f} "
-        f"| {run['peak_mb']:.0f} | {run['toxic_share']:.1%} | {run['mean_chars']:.0f} "
+        f"| {run['model']}, {run['backend']} | {run.get('model_sha256', _UNKNOWN)} | {run['lines']:,} "
+        f"| {run['texts_per_second']:,.0f} | {run['peak_mb']:.0f} | {run['toxic_share']:.1%} | {run['mean_chars']:.0f} "
         f"| {run.get('processor', 'that of an earlier run')} |"
         for run in part["runs"]
     ]
@@ -51,6 +54,13 @@ def _cold(part: dict[str, Any]) -> list[str]:
         f"One short text, a whole process, median of {part['repeats']}: {part['seconds']:.2f} s, peak memory "
         f"{part['peak_mb']:.0f} MB; `import toxitrace` {1000 * part['import_seconds']:.0f} ms."
     ]
+
+
+def _source(name: str, part: dict[str, Any]) -> str:
+    if name == "throughput":  # whose rows name their own models and processors
+        return f"Last run: {_machine(part['machine'])}"
+    model = part.get("model")
+    return f"{_machine(part['machine'])}; model " + (f"{model['name']}, {model['sha256']}" if model else _UNKNOWN)
 
 
 def _machine(facts: dict[str, Any]) -> str:

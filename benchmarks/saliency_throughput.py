@@ -12,8 +12,9 @@ The same texts (300 toxic ones of the CNTP third), the same token ids, the same 
 each in a process of its own, the median round counts. Every round draws other texts, so that no method meets shapes
 it has prepared itself for. Two sizes: the small model as trained, and a base-size BERT with random weights, whose
 speed is that of any BERT of its size. Also measured: how far each path is from float64 torch, in saliency and in
-spans; the share of the machine's best matrix-product rate; the forward-only graph; and a set as large as CNTP end to
-end. Slow methods see only the first ``--slow-texts`` texts. Time nothing while another job runs.
+spans; the share of the machine's best matrix-product rate, of saliency in fp32 and bf16 and of the forward graph in
+int8 too; the forward-only graph; and a set as large as CNTP end to end. Slow methods see only the first
+``--slow-texts`` texts. Time nothing while another job runs.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from machine import RESULTS, machine, require_shared
-from matrix_rate import matrix_rates, needed_operations
+from matrix_rate import Precision, needed_operations, share_of_limit
 from throughput_methods import detector_saliency, methods_here, reference, timed_process
 from throughput_table import table
 from tokenizers import Tokenizer
@@ -43,7 +45,9 @@ from tokenizers import Tokenizer
 import toxitrace
 from toxitrace.config import EncoderConfig, ScratchConfig
 from toxitrace.data import read_examples
+from toxitrace.detector.backend import Backend
 from toxitrace.detector.extract import extract_spans
+from toxitrace.detector.scoring import margins, saliencies
 from toxitrace.detector.windowed import char_saliency, windowed
 from toxitrace.encoder import Classifier, load_classifier, new_classifier, save_classifier
 from toxitrace.evaluation import score_spans
@@ -62,11 +66,13 @@ PAPER_SECONDS = 118.0
 
 @dataclass
 class Case:
-    """A model in both forms, and texts as it reads them."""
+    """A model in all its forms, and texts as it reads them."""
 
     classifier: Classifier
     folder: Path
     export: Path
+    int8: Path
+    """The export whose forward graph is quantised."""
     tokenizer: TextTokenizer
     sequences: list[list[int]]
     """Of the texts whose saliency is compared."""
@@ -95,8 +101,8 @@ def main() -> None:
             case = _case(size, args.small, texts, args.texts, Path(work))
             found = _speeds(case, args, _SETS[size])
             found["paths"] = _differences(case, texts[: args.texts], gold if size == "small" else None)
-            found["limit"] = _limit(case)
-            found["forward_only"] = _forward_only(case, Path(work) / f"{size}-int8", args.rounds)
+            found |= _limit(case)
+            found["forward_only"] = _forward_only(case, args.rounds)
             if size == "small":
                 found["cntp_size"] = _cntp_size(case, shared, args.rounds)
             result["sizes"][size] = found
@@ -113,15 +119,16 @@ def _case(size: str, small: Path, texts: list[str], n_compared: int, work: Path)
         classifier, _ = new_classifier(EncoderConfig(max_tokens=128, scratch=BASE), tokenizer)
         folder = work / "base"
         save_classifier(classifier, tokenizer, ModelSettings(max_tokens=128), folder)
-    export = work / f"{size}-fp32"
+    export, int8 = work / f"{size}-fp32", work / f"{size}-int8"
     export_model(folder, export)
+    export_model(folder, int8, "int8")
     settings = load_settings(folder)
     reader = TextTokenizer.load(folder, settings.fold)
     sequences = [
         [reader.cls_id, *tokens.token_ids[: settings.max_tokens - 2].tolist(), reader.sep_id]
         for tokens in reader.tokenize(texts)
     ]
-    return Case(load_classifier(folder), folder, export, reader, sequences[:n_compared], sequences)
+    return Case(load_classifier(folder), folder, export, int8, reader, sequences[:n_compared], sequences)
 
 
 def _speeds(case: Case, args: argparse.Namespace, n_sets: int) -> dict[str, Any]:
@@ -196,46 +203,41 @@ def _spans(case: Case, texts: list[str], weights: list[np.ndarray]) -> list[list
     return rows
 
 
-def _limit(case: Case, batch: int = 32, tokens: int = 64) -> dict[str, Any]:
-    """Share of the best matrix-product rate of the same precision, at full batches of 32 x 64 tokens."""
+def _limit(case: Case, batch: int = 32, tokens: int = 64) -> dict[str, dict[str, Any]]:
+    """Shares of the best matrix-product rate at full batches of 32 x 64 tokens: of the saliency, of the margin alone.
+
+    Only the forward graph can be int8. Its products between activations, in the attention, stay fp32; they are needed
+    and counted like the rest.
+    """
     config = case.classifier.model.config
-    operations = batch * needed_operations(
-        config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.num_attention_heads, tokens
-    )
+    sizes = config.num_hidden_layers, config.hidden_size, config.intermediate_size, config.num_attention_heads
+    pad_id = case.tokenizer.pad_id
     ids = np.random.default_rng(0).integers(5, 1000, (batch, tokens)).tolist()
-    found: dict[str, Any] = {"operations_per_batch": operations}
-    backends = {"onnx": "fp32"} | ({"openvino": "bf16"} if importlib.util.find_spec("openvino") else {})
-    for backend, precision in backends.items():
-        if precision == "bf16" and not has_fast_bf16("cpu"):
-            continue
-        run = detector_saliency(toxitrace.load(case.export, backend=backend).backend, case.tokenizer.pad_id)
-        run(ids)
-        seconds, rates = [], []
-        for _ in range(7):
-            started = time.perf_counter()
-            run(ids)
-            seconds.append(time.perf_counter() - started)
-            rates.append(max(matrix_rates(precision).values()))
-        found[backend] = {
-            "precision": precision,
-            "operations_per_second": operations / statistics.median(seconds),
-            "best_matrix_rate": statistics.median(rates),
-            "share": operations / statistics.median(seconds) / statistics.median(rates),
-        }
+    paths: list[tuple[str, Precision, Backend]] = [
+        ("onnx", "fp32", toxitrace.load(case.export, backend="onnx").backend)
+    ]
+    if importlib.util.find_spec("openvino") and has_fast_bf16("cpu"):
+        paths.append(("openvino", "bf16", toxitrace.load(case.export, backend="openvino").backend))
+    both, forward = (batch * needed_operations(*sizes, tokens, gradient=gradient) for gradient in (True, False))
+    found: dict[str, dict[str, Any]] = {
+        "limit": {"operations_per_batch": both},
+        "forward_limit": {"operations_per_batch": forward},
+    }
+    for name, precision, backend in paths:
+        found["limit"][name] = share_of_limit(partial(saliencies, backend, ids, pad_id), both, precision)
+    for name, precision, backend in [*paths, ("onnx int8", "int8", toxitrace.load(case.int8, backend="onnx").backend)]:
+        found["forward_limit"][name] = share_of_limit(partial(margins, backend, ids, pad_id), forward, precision)
     return found
 
 
-def _forward_only(case: Case, int8: Path, rounds: int) -> dict[str, Any]:
+def _forward_only(case: Case, rounds: int) -> dict[str, Any]:
     """The first stage: fp32, int8 and OpenVINO, with the change in margin."""
-    export_model(case.folder, int8, "int8")
     backends = {
         "onnxruntime fp32": toxitrace.load(case.export, backend="onnx").backend,
-        "onnxruntime int8": toxitrace.load(int8, backend="onnx").backend,
+        "onnxruntime int8": toxitrace.load(case.int8, backend="onnx").backend,
     }
     if importlib.util.find_spec("openvino"):
         backends["OpenVINO"] = toxitrace.load(case.export, backend="openvino").backend
-    from toxitrace.detector.scoring import margins
-
     exact = margins(backends["onnxruntime fp32"], case.sequences, case.tokenizer.pad_id)
     seconds: dict[str, list[float]] = {name: [] for name in backends}
     found: dict[str, Any] = {}

@@ -195,7 +195,9 @@ def interpret(folder: Path) -> Method:
 
 def _margin(classifier: Classifier) -> Callable[[Tensor, Tensor], Tensor]:
     def margin(embeddings: Tensor, mask: Tensor) -> Tensor:
-        logits = classifier.encode(embeddings, mask.expand(len(embeddings), -1)).logits
+        mask = mask.expand(len(embeddings), -1)
+        # [PAD] for ids: the n-grams beside an encoder have no gradient here
+        logits = classifier.encode(embeddings, mask, torch.zeros_like(mask)).logits
         return logits[:, 1] - logits[:, 0]
 
     return margin

@@ -39,13 +39,7 @@ def table(result: dict[str, Any]) -> str:
                 f"| {size}, {name} | {path['saliency_error_max']:.1e} | {path['saliency_error_mean']:.1e} | "
                 f"{100 * path['span_agreement_character_f1']:.2f} | {scores} |"
             )
-    lines += ["", "Share of the best matrix-product rate, batch 32 x 64 tokens (needed operations over time).", ""]
-    lines += ["| size, path | precision | GFLOP/s | best matrix product | share |", "|---|---|---|---|---|"]
-    for size, found in sizes.items():
-        for name, path in found["limit"].items():
-            if isinstance(path, dict):
-                rates = f"{path['operations_per_second'] / 1e9:.0f} | {path['best_matrix_rate'] / 1e9:.0f}"
-                lines.append(f"| {size}, {name} | {path['precision']} | {rates} | {100 * path['share']:.0f} % |")
+    lines += _limits(sizes)
     lines += ["", "The first stage alone (margin, no gradient).", ""]
     lines += ["| size, path | texts/s | largest change of a margin | spread of margins |", "|---|---|---|---|"]
     for size, found in sizes.items():
@@ -68,6 +62,28 @@ def table(result: dict[str, Any]) -> str:
                         f"{path['ratio_to_paper']:.0f} |"
                     )
     return "\n".join(lines) + "\n"
+
+
+def _limits(sizes: dict[str, Any]) -> list[str]:
+    lines = ["", "Share of the best matrix-product rate, batch 32 x 64 tokens (needed operations over time).", ""]
+    lines += _shares(sizes, "limit")
+    if any("forward_limit" in found for found in sizes.values()):
+        lines += ["", "The same for the forward pass alone (margin, no gradient): its operations, its time. Only the "]
+        lines[-1] += "forward graph can be int8; its attention stays fp32 and is counted too."
+        lines += ["", *_shares(sizes, "forward_limit")]
+    return lines
+
+
+def _shares(sizes: dict[str, Any], key: str) -> list[str]:
+    lines = ["| size, path | precision | GFLOP/s | best matrix product | share |", "|---" * 5 + "|"]
+    for size, found in sizes.items():
+        for name, path in found.get(key, {}).items():
+            if isinstance(path, dict):
+                rates = f"{path['operations_per_second'] / 1e9:.0f} | {path['best_matrix_rate'] / 1e9:.0f}"
+                if "best_matrix_product" in path:  # results without it are of 2048 x 2048 x 2048
+                    rates += f" ({path['best_matrix_product']})"
+                lines.append(f"| {size}, {name} | {path['precision']} | {rates} | {100 * path['share']:.0f} % |")
+    return lines
 
 
 def _n(value: float) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_model import FakeBackend, text_tokenizer, write_export
+import torch
+from fake_model import FakeBackend, raw_tokenizer, text_tokenizer, write_export
 
 from toxitrace.detector import Detector, loading, openvino_backend
+from toxitrace.detector.backend import TokenBatch
 from toxitrace.detector.batching import pad
 from toxitrace.detector.openvino_backend import OpenVINOBackend
 from toxitrace.errors import ConfigError, MissingExtraError, ModelError
@@ -17,6 +19,7 @@ from toxitrace.settings import ModelSettings
 
 pytest.importorskip("onnx")
 TEXTS = ["你真是个笨蛋", "早上好", "", "滚", "早上好" * 9 + "滚。"]
+MAX_TOKENS = 29
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,50 @@ def test_an_answer_outlives_the_next_question(detector: Detector) -> None:
 def test_padding_weighs_nothing(detector: Detector) -> None:
     _, weights = detector.backend.saliency(pad([[2, 9, 10, 3], [2, 3]], 0))
     assert not weights[1, 2:].any()
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> OpenVINOBackend:
+    """A real encoder that reads 29 tokens, which is no multiple of 8."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    pytest.importorskip("onnxscript", reason="onnxscript comes with the train extra")
+    from toxitrace.config import EncoderConfig, ScratchConfig
+    from toxitrace.encoder import new_classifier, save_classifier
+    from toxitrace.export import export_model
+
+    folder = tmp_path_factory.mktemp("transformer")
+    scratch = ScratchConfig(layers=2, hidden=32, heads=2, feed_forward=64, max_positions=MAX_TOKENS, vocab_size=24)
+    classifier, _ = new_classifier(EncoderConfig(max_tokens=MAX_TOKENS, scratch=scratch), raw_tokenizer())
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(0)
+        for weight in classifier.parameters():
+            weight.add_(0.2 * torch.randn(weight.shape, generator=generator))
+    save_classifier(classifier, raw_tokenizer(), ModelSettings(max_tokens=MAX_TOKENS), folder / "model")
+    export_model(folder / "model", folder / "export")
+    return OpenVINOBackend(folder / "export", vocab_size=24, threads=1)
+
+
+@pytest.mark.parametrize("lengths", [[MAX_TOKENS], [5], [3, 9], [MAX_TOKENS, 7, 7, 7, 11], [17] * 6 + [2]])
+def test_answers_are_those_without_even_shapes(
+    transformer: OpenVINOBackend, lengths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(0)
+    batch = pad([draw.integers(5, 24, length).tolist() for length in lengths], 0)
+    margin, weights = transformer.saliency(batch)
+    forward = transformer.margins(batch)
+    assert margin.shape == forward.shape == (len(lengths),)
+    assert weights.shape == batch.input_ids.shape
+    monkeypatch.setattr(openvino_backend, "with_even_shape", lambda batch, *_: batch)
+    wanted_margin, wanted = transformer.saliency(batch)
+    np.testing.assert_allclose(margin, wanted_margin, atol=0.05 * np.abs(wanted_margin).max())  # bf16
+    np.testing.assert_allclose(forward, wanted_margin, atol=0.05 * np.abs(wanted_margin).max())
+    np.testing.assert_allclose(weights, wanted, atol=0.05 * wanted.max())
+
+
+def test_a_batch_without_rows_has_no_answers(detector: Detector) -> None:
+    empty = TokenBatch(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3), dtype=np.int64))
+    margin, weights = detector.backend.saliency(empty)
+    assert (margin.shape, weights.shape, detector.backend.margins(empty).shape) == ((0,), (0, 3), (0,))
 
 
 def test_an_int8_export_is_refused(export: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toxitrace.detector.backend import TokenBatch
 
@@ -51,3 +52,31 @@ def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> TokenBatch:
         input_ids[row, : len(sequence)] = sequence
         attention_mask[row, : len(sequence)] = 1
     return TokenBatch(input_ids, attention_mask)
+
+
+def with_even_shape(batch: TokenBatch, rows_multiple: int, tokens_multiple: int, max_tokens: int) -> TokenBatch:
+    """Pad a batch to one of few shapes, for programs that prepare themselves for each shape anew.
+
+    Legend: B batch, T tokens. The texts of the batch are the answer's ``[:B, :T]``; what lies beyond means nothing.
+    Added rows repeat the last one, so that each has tokens to attend to.
+
+    Args:
+        batch: (B, T).
+        rows_multiple: B grows to a multiple of this; a smaller batch stays as it is, lest one text cost several.
+        tokens_multiple: T grows to a multiple of this.
+        max_tokens: most the model reads, to which T grows at most; a wider batch keeps its width.
+
+    >>> batch = pad([[5, 6, 7], [8], [9]], pad_id=0)
+    >>> with_even_shape(batch, 2, 4, max_tokens=128).input_ids.tolist()
+    [[5, 6, 7, 0], [8, 0, 0, 0], [9, 0, 0, 0], [9, 0, 0, 0]]
+    """
+    n_rows, n_tokens = batch.input_ids.shape
+    more_rows = -n_rows % rows_multiple if n_rows > rows_multiple else 0
+    more_tokens = max(0, min(n_tokens + -n_tokens % tokens_multiple, max_tokens) - n_tokens)
+
+    def grown(values: NDArray[np.int64]) -> NDArray[np.int64]:
+        # the mask is 0 there, so any id will do; 0 is in every vocabulary
+        wide = np.pad(values, ((0, 0), (0, more_tokens)))
+        return np.pad(wide, ((0, more_rows), (0, 0)), mode="edge")  # (B, T) -> (B + more_rows, T + more_tokens)
+
+    return TokenBatch(grown(batch.input_ids), grown(batch.attention_mask))
