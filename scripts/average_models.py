@@ -13,6 +13,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 
 from toxitrace.data.hashing import sha256_file
@@ -25,8 +26,13 @@ CONFIG_FILE = "config.json"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path, help="folders that `toxitrace train` wrote")
+    parser.add_argument("--weights", nargs="+", type=float, help="of each in the mean; all alike if not given")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
+    shares = np.array(args.weights or [1.0] * len(args.models))
+    if len(shares) != len(args.models) or not (shares > 0).all():
+        parser.error(f"--weights has {len(shares)} numbers; expected one above 0 for each of {len(args.models)} models")
+    shares /= shares.sum()
     settings = [load_settings(folder) for folder in args.models]
     _require_same_reading(args.models, settings)
     weights = [load_file(folder / WEIGHTS_FILE) for folder in args.models]
@@ -34,7 +40,9 @@ def main() -> None:
     if any(shape != shapes[0] for shape in shapes):
         raise SystemExit("the models are of different sizes; average trainings of one encoder")
     mean = {
-        name: (sum(one[name].float() for one in weights) / len(weights)).to(tensor.dtype)  # type: ignore[union-attr]
+        name: sum(share * one[name].float() for share, one in zip(shares.tolist(), weights, strict=True)).to(
+            tensor.dtype
+        )
         for name, tensor in weights[0].items()
     }
     args.output.mkdir(parents=True, exist_ok=True)
@@ -42,8 +50,13 @@ def main() -> None:
         shutil.copy(args.models[0] / name, args.output / name)
     save_file(mean, args.output / WEIGHTS_FILE, metadata={"format": "pt"})
     parts = [
-        {"sha256": sha256_file(folder / WEIGHTS_FILE), "training": one.training, "notes": one.notes}
-        for folder, one in zip(args.models, settings, strict=True)
+        {
+            "sha256": sha256_file(folder / WEIGHTS_FILE),
+            "share": round(share, 4),
+            "training": one.training,
+            "notes": one.notes,
+        }
+        for share, folder, one in zip(shares.tolist(), args.models, settings, strict=True)
     ]
     made = replace(
         settings[0],

@@ -29,20 +29,22 @@ def _model(folder: Path, seed: int, texts: str = "今天天气不错你真是个
     return folder
 
 
-def _average(*folders: Path, output: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "scripts/average_models.py", *folders, "--output", output]
+def _average(*folders: Path, output: Path, weights: str = "") -> subprocess.CompletedProcess[str]:
+    flags = ["--weights", *weights.split()] if weights else []
+    command = [sys.executable, ROOT / "scripts/average_models.py", *folders, "--output", output, *flags]
     return subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_every_weight_is_the_mean_and_the_record_says_of_what(tmp_path: Path) -> None:
     one, two = _model(tmp_path / "one", 1), _model(tmp_path / "two", 2)
-    assert _average(one, two, two, output=tmp_path / "mean").returncode == 0
+    assert _average(one, two, output=tmp_path / "mean", weights="1 2").returncode == 0
     a, b, mean = (load_file(folder / "model.safetensors") for folder in (one, two, tmp_path / "mean"))
     for name, value in mean.items():
         torch.testing.assert_close(value, (a[name] + 2 * b[name]) / 3)
     load_classifier(tmp_path / "mean")
     settings = json.loads((tmp_path / "mean/toxitrace.json").read_text("utf-8"))
-    assert [part["training"]["seed"] for part in settings["notes"]["mean_of"]] == [1, 2, 2]
+    assert [part["training"]["seed"] for part in settings["notes"]["mean_of"]] == [1, 2]
+    assert [part["share"] for part in settings["notes"]["mean_of"]] == [0.3333, 0.6667]
     assert settings["threshold"] == 0.5  # nobody's threshold is that of the mean
 
 
@@ -57,3 +59,11 @@ def test_models_that_do_not_belong_together_are_refused(
     assert done.returncode == 1
     assert complaint in done.stderr
     assert not (tmp_path / "mean").exists()
+
+
+@pytest.mark.parametrize("weights", ["1", "1 0", "1 2 3"])
+def test_every_model_needs_a_weight_above_zero(tmp_path: Path, weights: str) -> None:
+    one = _model(tmp_path / "one", 1)
+    done = _average(one, one, output=tmp_path / "mean", weights=weights)
+    assert done.returncode == 2
+    assert "expected one above 0 for each of 2 models" in done.stderr

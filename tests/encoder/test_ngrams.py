@@ -13,8 +13,8 @@ from torch import Tensor
 from toxitrace.config import EncoderConfig, ScratchConfig
 from toxitrace.encoder import Classifier, load_classifier, new_classifier, save_classifier, save_encoder_folder
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer
+from toxitrace.encoder.ngram_hash import N_SPECIAL
 from toxitrace.encoder.ngrams import (
-    N_SPECIAL,
     NgramBertConfig,
     NgramBertForSequenceClassification,
     NgramTable,

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from toxitrace.encoder.ngram_margin import add_ngram_margin
+
 
 class Encoded(NamedTuple):
     """What one forward pass gives."""
@@ -37,10 +39,14 @@ class Classifier(nn.Module):
         embedded: Tensor = self.model.get_input_embeddings()(input_ids)
         return embedded
 
-    def encode(self, embeddings: Tensor, attention_mask: Tensor) -> Encoded:
-        """(B, T, D) word embeddings and (B, T) mask -> logits and pooled vectors."""
+    def encode(self, embeddings: Tensor, attention_mask: Tensor, input_ids: Tensor) -> Encoded:
+        """(B, T, D) word embeddings, (B, T) mask and the (B, T) ids behind them -> logits and pooled vectors.
+
+        The ids are for the n-grams that judge beside the encoder, where the model has such.
+        """
         out = self.model(inputs_embeds=embeddings, attention_mask=attention_mask, output_hidden_states=True)
-        return Encoded(out.logits, out.hidden_states[-1][:, 0])
+        logits = add_ngram_margin(out.logits, input_ids, getattr(self.model, "ngram_margin", None))
+        return Encoded(logits, out.hidden_states[-1][:, 0])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T) ids and mask -> (B, 2) logits."""

@@ -10,6 +10,8 @@ Legend: B batch, T tokens, D hidden, M buckets.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,9 +25,11 @@ from transformers import (
     BertForSequenceClassification,
     BertModel,
 )
+from transformers.modeling_outputs import SequenceClassifierOutput
 
-# [PAD] [UNK] [CLS] [SEP] [MASK]: an n-gram with one of them says nothing (the first five entries of our tokenizers)
-N_SPECIAL = 5
+from toxitrace.encoder.ngram_hash import N_SPECIAL, shifted, sum_of
+from toxitrace.encoder.ngram_margin import NgramMargin, add_ngram_margin
+
 # order -> multipliers of its tokens, last token first, one row for either half of the vector; primes. Two halves with
 # hashes of their own: two n-grams that share a bucket in one half hardly ever share one in the other.
 MULTIPLIERS: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -53,7 +57,7 @@ class NgramTable(nn.Module):
         """(B, T) -> (B, T, D)."""
         total = torch.zeros((), dtype=self.weight.dtype, device=input_ids.device)
         for order, halves in MULTIPLIERS.items():
-            tokens = [_shifted(input_ids, back) for back in range(order)]  # of the n-gram that ends here, last first
+            tokens = [shifted(input_ids, back) for back in range(order)]  # of the n-gram that ends here, last first
             real = torch.stack(tokens).amin(0) >= N_SPECIAL  # (B, T)
             buckets = [sum_of(self.terms(tokens, half)) % self.buckets for half in halves]
             ending = torch.cat([functional.embedding(b, self.weight) for b in buckets], dim=-1)  # (B, T, D)
@@ -65,19 +69,6 @@ class NgramTable(nn.Module):
     def terms(self, tokens: list[Tensor], multipliers: tuple[int, ...]) -> list[Tensor]:
         """What each token, (B, T), gives to the hash of its n-gram; ids below 2^17 cannot overflow."""
         return [token * multiplier for token, multiplier in zip(tokens, multipliers, strict=True)]
-
-
-def sum_of(terms: list[Tensor]) -> Tensor:
-    """The terms added up: `sum` would begin with a number that is no tensor."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
-
-
-def _shifted(input_ids: Tensor, back: int) -> Tensor:
-    """(B, T): the token so many places before each; [PAD] before the first."""
-    return functional.pad(input_ids, (back, 0))[:, : input_ids.shape[1]] if back else input_ids
 
 
 def _pulled(vectors: Tensor, ahead: int) -> Tensor:
@@ -99,11 +90,12 @@ class NgramEmbedding(nn.Embedding):
 
 
 class NgramBertConfig(BertConfig):
-    """BERT's configuration and the size of the n-gram table."""
+    """BERT's configuration and the sizes of the n-gram tables."""
 
     model_type = "toxitrace-bert"
 
     ngram_buckets: int = 0
+    ngram_margin_buckets: int = 0  # of a classifier that n-grams help to judge; 0: the encoder alone
 
 
 class NgramBertModel(BertModel):
@@ -129,14 +121,25 @@ class NgramBertForMaskedLM(BertForMaskedLM):
 
 
 class NgramBertForSequenceClassification(BertForSequenceClassification):
-    """For fine-tuning and scoring."""
+    """For fine-tuning and scoring.
+
+    From ids it gives the whole logits; from ``inputs_embeds``, which tell nothing of n-grams, those of the encoder.
+    """
 
     config_class = NgramBertConfig
 
     def __init__(self, config: NgramBertConfig) -> None:
         super().__init__(config)
         self.bert.embeddings.word_embeddings = NgramEmbedding(config)
+        self.ngram_margin = NgramMargin(config.ngram_margin_buckets) if config.ngram_margin_buckets else None
         self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(self, input_ids: Tensor | None = None, **inputs: Any) -> SequenceClassifierOutput:
+        """As BERT's, for (B, T) ids; without labels."""
+        found: SequenceClassifierOutput = super().forward(input_ids=input_ids, **inputs)
+        if input_ids is not None and found.logits is not None:
+            found.logits = add_ngram_margin(found.logits, input_ids, self.ngram_margin)
+        return found
 
 
 def ngram_tables(model: nn.Module) -> list[nn.Parameter]:

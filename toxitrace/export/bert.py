@@ -21,7 +21,7 @@ from transformers import BertForSequenceClassification, PreTrainedModel
 
 from toxitrace.encoder.ngrams import NgramBertForSequenceClassification, NgramEmbedding
 from toxitrace.export.bert_parts import ACTIVATIONS, Affine, FeedForward, Norm, softmax_backward
-from toxitrace.export.ngrams import LookedUpNgrams
+from toxitrace.export.ngrams import LookedUpMargin, LookedUpNgrams
 from toxitrace.saliency.gradient import EPSILON
 from toxitrace.settings import Calibration, SaliencyKind
 
@@ -75,6 +75,8 @@ class BertGraph(nn.Module):
         )
         words = bert.embeddings.word_embeddings
         self.ngrams = LookedUpNgrams(words) if isinstance(words, NgramEmbedding) else None
+        margin = getattr(model, "ngram_margin", None)
+        self.ngram_margin = None if margin is None else LookedUpMargin(margin, len(self.words))
         self.norm = Norm(embeddings.LayerNorm, gradients)
         self.layers: Any = nn.ModuleList(_Layer(layer, heads, gradients) for layer in layers[:-1])
         self.last = _LastLayer(layers[-1], heads, gradients)
@@ -99,6 +101,8 @@ class BertGraph(nn.Module):
         first, last_saved = self.last(x.view(batch, tokens, -1), bias[:, 0])  # (B, D)
         pooled = torch.tanh(self.pooler(first))
         margin = torch.addmm(self.head_bias, pooled, self.head).squeeze(1)  # (B, D) -> (B,)
+        if self.ngram_margin is not None:
+            margin = margin + self.ngram_margin(input_ids)  # its gradient at the word embeddings is 0
         probability = torch.sigmoid(self.calibration.scale * margin + self.calibration.offset)
         if not self.gradients:
             return margin, probability

@@ -55,7 +55,7 @@ def saliency_pass(
         embeddings = classifier.embed(input_ids)  # (B, T, D)
         if not embeddings.requires_grad:
             embeddings = embeddings.detach().requires_grad_()
-        encoded = classifier.encode(embeddings, attention_mask)
+        encoded = classifier.encode(embeddings, attention_mask, input_ids)
         margin = encoded.logits[:, 1] - encoded.logits[:, 0]  # (B,)
         (gradient,) = torch.autograd.grad(margin.sum(), embeddings, create_graph=create_graph)  # (B, T, D)
         if kind == "gradient":

@@ -32,35 +32,23 @@ class NgramBaseline:
     ) -> None:
         try:
             from sklearn.feature_extraction.text import TfidfVectorizer
-            from sklearn.linear_model import LogisticRegression
         except ImportError:
             raise MissingExtraError("scikit-learn", "train") from None
         self._fold = fold_options or FoldOptions()
         self._vectors: Any = TfidfVectorizer(
             analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, max_features=max_features
         )
-        self._model: Any = LogisticRegression(C=inverse_l2, max_iter=100)
+        self._inverse_l2 = inverse_l2
+        self._model: Any = None
 
     def fit(self, texts: Sequence[str], toxic_prob: Sequence[float]) -> NgramBaseline:
         """Learn from texts and the probability that each is toxic.
 
-        A soft label is learnt as both classes, each with its share: the cross-entropy against it.
-
         Raises:
             DataError: one of the classes has no share in any text.
         """
-        from scipy.sparse import vstack
-
-        prob = np.asarray(toxic_prob, dtype=np.float64)
-        if not len(texts) or not 0 < prob.mean() < 1:
-            raise DataError(
-                f"{len(texts)} texts of mean label {prob.mean() if len(texts) else 0:g}; expected both kinds"
-            )
-        features = self._vectors.fit_transform(self._folded(texts))
-        share = np.concatenate([prob, 1 - prob])
-        label = np.repeat([1, 0], len(prob))
-        used = share > 0
-        self._model.fit(vstack([features, features]).tocsr()[used], label[used], sample_weight=share[used])
+        features = self._vectors.fit_transform(self._folded(texts)) if len(texts) else None
+        self._model = soft_logistic_regression(features, toxic_prob, self._inverse_l2)
         return self
 
     def predict(self, texts: Sequence[str]) -> Floats:
@@ -70,6 +58,32 @@ class NgramBaseline:
 
     def _folded(self, texts: Sequence[str]) -> list[str]:
         return [fold(text, self._fold).text for text in texts]
+
+
+def soft_logistic_regression(features: Any, toxic_prob: Sequence[float], inverse_l2: float) -> Any:
+    """A scikit-learn ``LogisticRegression`` on soft labels.
+
+    A soft label is learnt as both classes, each with its share: the cross-entropy against it.
+
+    Args:
+        features: (N, F) sparse.
+        toxic_prob: (N,).
+        inverse_l2: C of scikit-learn.
+
+    Raises:
+        DataError: one of the classes has no share in any text.
+    """
+    from scipy.sparse import vstack
+    from sklearn.linear_model import LogisticRegression
+
+    prob = np.asarray(toxic_prob, dtype=np.float64)
+    if not len(prob) or not 0 < prob.mean() < 1:
+        raise DataError(f"{len(prob)} texts of mean label {prob.mean() if len(prob) else 0:g}; expected both kinds")
+    share = np.concatenate([prob, 1 - prob])
+    label = np.repeat([1, 0], len(prob))
+    used = share > 0
+    model = LogisticRegression(C=inverse_l2, max_iter=200)
+    return model.fit(vstack([features, features]).tocsr()[used], label[used], sample_weight=share[used])
 
 
 def cross_fitted(texts: Sequence[str], toxic_prob: Sequence[float], *, n_folds: int = 5, seed: int = 1) -> Floats:

@@ -55,7 +55,7 @@ def joint_losses(classifier: Classifier, batch: Batch, config: LossConfig, *, wa
     pgr = ppt = contrast = zero
     if len(plain):
         ids, mask = _trim(batch, plain)
-        encoded = classifier.encode(classifier.embed(ids), mask)
+        encoded = classifier.encode(classifier.embed(ids), mask, ids)
         logits.append(encoded.logits)
         pooled.append(encoded.pooled)
     if len(traced):
@@ -89,7 +89,8 @@ def _trim(batch: Batch, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _contrast(classifier: Classifier, batch: Batch, text: Tensor, logits: Tensor, config: LossConfig) -> Tensor:
-    sides = classifier.encode(classifier.embed(batch["rationale_ids"]), batch["rationale_mask"]).pooled  # (2R, D)
+    ids, mask = batch["rationale_ids"], batch["rationale_mask"]
+    sides = classifier.encode(classifier.embed(ids), mask, ids).pooled  # (2R, D)
     supporting, opposing = sides.chunk(2)
     gold = batch["label"][batch["argued"]]  # (R,)
     gold_prob = logits.float().softmax(-1).gather(1, gold.unsqueeze(1)).squeeze(1)  # (R,)

@@ -1,0 +1,103 @@
+"""Give a trained classifier n-grams that judge beside it (`toxitrace.encoder.ngram_margin`), as a new model folder.
+
+    python scripts/add_ngram_margin.py --model runs/default-mean --config configs/default.yaml \
+        --output runs/default-wide
+
+The n-grams learn from the recipe's training texts and soft labels. How much they count beside the encoder is the
+ratio of two logistic weights on the recipe's development texts, and the encoder learns nothing new: its saliency stays
+the same to the last bit. Threshold, calibration and span parameters are the old model's: tune them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+import toxitrace
+from toxitrace.cli.settings_parser import build_config
+from toxitrace.cli.train import build_parser
+from toxitrace.config import Paths, TrainConfig
+from toxitrace.data.load import LabelledData, load_labelled
+from toxitrace.data.prepare import is_doubtful
+from toxitrace.encoder import Classifier, load_classifier, save_classifier
+from toxitrace.encoder.ngrams import NgramBertForSequenceClassification
+from toxitrace.settings import Calibration, load_settings
+from toxitrace.text.tokenize import TextTokenizer
+from toxitrace.training.ngram_margin import fit_ngram_margin, scale_margin
+from toxitrace.training.quiet import quiet_libraries
+
+Floats = npt.NDArray[np.float64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="folder that `toxitrace train` wrote")
+    parser.add_argument("--config", required=True, help="recipe with its training and development texts")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--buckets", type=int, default=262_139, help="a prime; eight bytes each in the export")
+    parser.add_argument("--max-ngrams", type=int, default=150_000)
+    parser.add_argument("--inverse-l2", type=float, default=2.0, help="C of scikit-learn's LogisticRegression")
+    args = parser.parse_args()
+    quiet_libraries()
+    classifier, settings = load_classifier(args.model), load_settings(args.model)
+    if not isinstance(classifier.model, NgramBertForSequenceClassification):
+        raise SystemExit(f"{args.model} is no encoder with n-grams of its own (encoder.scratch.ngram_buckets)")
+    if classifier.model.ngram_margin is not None:
+        raise SystemExit(f"{args.model} has n-grams that judge already; start from the model before")
+    config = build_config(build_parser().parse_args(["--config", args.config]), TrainConfig)
+    data = load_labelled(replace(config.data, teacher=Paths(), clauses=False, disguises=0.0), seed=1)
+    soft = config.data.doubtful_label if config.data.soften_doubtful else None
+    tokenizer = TextTokenizer.load(args.model, settings.fold)
+    fitted = fit_ngram_margin(
+        _ids(tokenizer, [one.text for one in data.train]),
+        [soft if soft is not None and is_doubtful(one) else float(one.label or 0) for one in data.train],
+        buckets=args.buckets, max_ngrams=args.max_ngrams, inverse_l2=args.inverse_l2,
+    )  # fmt: skip
+    alone = toxitrace.load(args.model).margins([one.text for one in data.dev]).astype(np.float64)
+    wide = _with_margin(classifier, fitted.margin, args.buckets)
+    args.output.mkdir(parents=True, exist_ok=True)
+    plain = replace(settings, threshold=0.5, calibration=Calibration())
+    save_classifier(wide, tokenizer.raw, plain, args.output)
+    both = toxitrace.load(args.output).margins([one.text for one in data.dev]).astype(np.float64)
+    weight = _weight(alone, both - alone, data)
+    scale_margin(fitted.margin, weight)
+    notes = {
+        "ngrams": fitted.n_ngrams, "wanted": fitted.n_wanted, "buckets": args.buckets, "inverse_l2": args.inverse_l2,
+        "weight": round(weight, 4),
+    }  # fmt: skip
+    made = replace(
+        plain, data_sha256=settings.data_sha256 | data.sha256, notes=settings.notes | {"ngram_margin": notes}
+    )
+    save_classifier(wide, tokenizer.raw, made, args.output)
+    print(f"{fitted.n_ngrams} of {fitted.n_wanted} n-grams, weight {weight:.3f}; written to {args.output}")
+
+
+def _ids(tokenizer: TextTokenizer, texts: list[str]) -> list[Any]:
+    return [one.token_ids for one in tokenizer.tokenize(texts)]
+
+
+def _with_margin(classifier: Classifier, margin: Any, buckets: int) -> Classifier:
+    """The same weights in a model with a place for the n-grams."""
+    config = copy.deepcopy(classifier.model.config)
+    config.ngram_margin_buckets = buckets
+    made = NgramBertForSequenceClassification(config)
+    made.load_state_dict(classifier.model.state_dict(), strict=False)
+    made.ngram_margin = margin
+    return Classifier(made).eval()
+
+
+def _weight(encoder: Floats, ngrams: Floats, data: LabelledData) -> float:
+    """How much a unit of the n-grams says beside a unit of the encoder."""
+    both = LogisticRegression(C=1e6).fit(np.stack([encoder, ngrams], axis=1), [one.label for one in data.dev])
+    return float(both.coef_[0, 1] / both.coef_[0, 0])
+
+
+if __name__ == "__main__":
+    main()
