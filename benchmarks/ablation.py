@@ -202,7 +202,8 @@ def _write(args: argparse.Namespace, runs: dict[str, dict[int, dict[str, float]]
         for row, (variant, cut) in ROWS.items()
     }
     lines = [
-        f"Mean ± standard deviation over seeds {args.seeds}; {args.limit} COLD training texts per run; "
+        f"Mean ± standard deviation over seeds {args.seeds} (one seed: its value); at most {args.limit} COLD training "
+        "texts per run; "
         "development parts; spans forced on gold-toxic texts unless said otherwise, parameters tuned across parts "
         "(dev_gold for CNTP, CNTP for dev_gold); epochs chosen on dev_expert.",
         "",
@@ -218,7 +219,9 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def in_points(cell: Mapping[str, Any]) -> str:
-    """A spread of shares as ``81.0 ± 1.2``."""
+    """A spread of shares as ``81.0 ± 1.2``; a single seed has none."""
+    if len(cell["values"]) < 2:
+        return f"{100 * cell['mean']:.1f}"
     return f"{100 * cell['mean']:.1f} ± {100 * cell['standard_deviation']:.1f}"
 
 

@@ -26,7 +26,7 @@ train --output runs/default-direct --schedule.warmup_epochs 0 --schedule.keep_wa
 train --output runs/default-long --schedule.warmup_epochs 0 --schedule.keep_warmup false --schedule.joint_epochs 2 \
   --data.teacher runs/teacher-encoders.jsonl --data.teacher_weight 0.7
 "$python" scripts/average_models.py runs/default runs/default/warm-up runs/default-direct runs/default-long \
-  --weights 3 3 5 5 --output runs/default-mean
+  --weights 1 1 3 3 --output runs/default-mean
 "$python" scripts/add_ngram_margin.py --model runs/default-mean --config $recipe --output runs/default-wide
 PYTHON=$python bash benchmarks/evaluate_cold.sh runs/default-wide default
 "$python" -m toxitrace export --model runs/default-wide --output exports/default --precision fp16
