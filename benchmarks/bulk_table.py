@@ -36,7 +36,8 @@ def _workers(part: dict[str, Any]) -> list[str]:
     lines = [f"{part['n_lines']:,} lines, better of two runs each:", ""]
     lines += ["| workers | texts/s | peak memory of all processes, MB |", "|---|---|---|"]
     lines += [f"| {n} | {best['texts_per_second']:,.0f} | {best['peak_mb']:.0f} |" for n, best in part["best"].items()]
-    return [*lines, "", f"Ratio {part['ratio']:.2f}; outputs {'equal' if part['equal'] else 'DIFFER'} byte for byte."]
+    equal = "equal" if part["equal"] else "DIFFER"
+    return [*lines, "", f"Ratio {part['ratio']:.2f}; outputs of one worker and of several {equal} byte for byte."]
 
 
 def _resume(part: dict[str, Any]) -> list[str]:

@@ -56,7 +56,9 @@ def _development() -> list[str]:
 
 
 def _ablation() -> list[str]:
-    full, small = ((RESULTS / f"{name}.md").read_text(encoding="utf-8").strip() for name in ("ablation_full", "ablation"))
+    full, small = (
+        (RESULTS / f"{name}.md").read_text(encoding="utf-8").strip() for name in ("ablation_full", "ablation")
+    )
     return [
         "What each part adds, on all of COLD's training part, one seed (`benchmarks/ablation.py --limit 100000`,",
         "an epoch of warm-up and one of all losses, the encoder as pre-trained, nothing beside it):",

@@ -40,7 +40,7 @@ def owning(margin: NgramMargin, tokens: list[int], a: float, q: float) -> None:
     bucket = int(ngrams.bucket[0, -1])
     assert margin.names[bucket] == NO_OWNER
     margin.names[bucket] = ngrams.name[0, -1].to(margin.names.dtype)
-    margin.weight[bucket] = torch.tensor([a, q])
+    margin.evidence[bucket], margin.squares[bucket] = a, q
 
 
 def example() -> NgramMargin:

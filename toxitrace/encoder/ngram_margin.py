@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from toxitrace.encoder.ngram_hash import N_SPECIAL, shifted, sum_of
 
@@ -55,27 +54,29 @@ class NgramMargin(nn.Module):
         buckets: M, rows of the table; a prime spreads the hashes best.
     """
 
-    weight: Tensor  # (M, 2): a and q of the bucket's owner
+    evidence: Tensor  # (M,): a of the bucket's owner
+    squares: Tensor  # (M,): q of it
     names: Tensor  # (M,) int32: name of the owner, or NO_OWNER
     bias: Tensor  # (1,)
 
     def __init__(self, buckets: int) -> None:
         super().__init__()
         self.buckets = buckets
-        self.register_buffer("weight", torch.zeros(buckets, 2))
+        self.register_buffer("evidence", torch.zeros(buckets))
+        self.register_buffer("squares", torch.zeros(buckets))
         self.register_buffer("names", torch.full((buckets,), NO_OWNER, dtype=torch.int32))
         self.register_buffer("bias", torch.zeros(1))
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """(B, T) -> (B,)."""
-        total = self.weight.new_zeros(())
+        evidence = squares = self.evidence.new_zeros(())
         for ngrams in self.ngrams(input_ids):
             known = ngrams.real & (self.names[ngrams.bucket] == ngrams.name)  # (B, T)
             same = (ngrams.bucket[:, :, None] == ngrams.bucket[:, None]) & known[:, None]  # (B, T, T)
-            times = same.to(self.weight.dtype).sum(-1).clamp_min(1)  # (B, T): an n-gram counts once, however often
-            share = known.to(self.weight.dtype) / times
-            total = total + (functional.embedding(ngrams.bucket, self.weight) * share[..., None]).sum(1)  # (B, 2)
-        evidence, squares = total.unbind(-1)
+            times = same.to(self.evidence.dtype).sum(-1).clamp_min(1)  # (B, T): an n-gram counts once, however often
+            share = known.to(self.evidence.dtype) / times
+            evidence = evidence + (self.evidence[ngrams.bucket] * share).sum(-1)  # (B,)
+            squares = squares + (self.squares[ngrams.bucket] * share).sum(-1)
         return evidence / (squares + _NOTHING).sqrt() + self.bias
 
     def ngrams(self, input_ids: Tensor) -> Iterator[Ngrams]:

@@ -46,7 +46,7 @@ class LookedUpMargin(NgramMargin):
 
     def __init__(self, margin: NgramMargin, n_tokens: int) -> None:
         super().__init__(margin.buckets)
-        self.weight, self.names, self.bias = margin.weight, margin.names, margin.bias
+        self.evidence, self.squares, self.names, self.bias = margin.evidence, margin.squares, margin.names, margin.bias
         for_bucket, for_name = zip(*MARGIN_MULTIPLIERS.values(), strict=True)
         self.parts = nn.ModuleDict(
             {

@@ -67,7 +67,8 @@ def fit_ngram_margin(
     n_texts = len(sequences)
     idf = np.log((1 + n_texts) / (1 + np.bincount(column, minlength=len(owners)))) + 1
     model = soft_logistic_regression(_features(row, column, idf, n_texts), toxic_prob, inverse_l2)
-    margin.weight[taken] = torch.from_numpy(np.stack([idf * model.coef_[0], idf**2], axis=1)).float()
+    margin.evidence[taken] = torch.from_numpy(idf * model.coef_[0]).float()
+    margin.squares[taken] = torch.from_numpy(idf**2).float()
     margin.names[taken] = torch.from_numpy(owners % NAMES).to(margin.names.dtype)
     margin.bias.fill_(float(model.intercept_[0]))
     return FittedMargin(margin, len(owners), len(wanted))
@@ -75,7 +76,7 @@ def fit_ngram_margin(
 
 def scale_margin(margin: NgramMargin, factor: float) -> None:
     """Multiply the sum, in place."""
-    margin.weight[:, 0] *= factor
+    margin.evidence *= factor
     margin.bias *= factor
 
 
