@@ -39,13 +39,15 @@ class Classifier(nn.Module):
         embedded: Tensor = self.model.get_input_embeddings()(input_ids)
         return embedded
 
-    def encode(self, embeddings: Tensor, attention_mask: Tensor, input_ids: Tensor) -> Encoded:
+    def encode(self, embeddings: Tensor, attention_mask: Tensor, input_ids: Tensor | None = None) -> Encoded:
         """(B, T, D) word embeddings, (B, T) mask and the (B, T) ids behind them -> logits and pooled vectors.
 
-        The ids are for the n-grams that judge beside the encoder, where the model has such.
+        The ids are for the n-grams that judge beside the encoder, where the model has such; without ids the logits are
+        the encoder's alone, with the same gradient.
         """
         out = self.model(inputs_embeds=embeddings, attention_mask=attention_mask, output_hidden_states=True)
-        logits = add_ngram_margin(out.logits, input_ids, getattr(self.model, "ngram_margin", None))
+        ngrams = None if input_ids is None else getattr(self.model, "ngram_margin", None)
+        logits = out.logits if input_ids is None else add_ngram_margin(out.logits, input_ids, ngrams)
         return Encoded(logits, out.hidden_states[-1][:, 0])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
