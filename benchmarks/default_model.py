@@ -26,7 +26,7 @@ import toxitrace
 from toxitrace.cli.train import build_parser
 from toxitrace.config import DataConfig, Paths
 from toxitrace.data.load import load_labelled
-from toxitrace.data.prepare import is_doubtful
+from toxitrace.data.prepare import label_to_learn
 from toxitrace.detector.scoring import probabilities
 from toxitrace.evaluation.bootstrap import bootstrap_indices
 from toxitrace.evaluation.calibration import best_threshold, recall_at_false_alarm
@@ -108,7 +108,7 @@ def _baselines(config: str) -> dict[str, Judge]:
     recipe = build_parser()
     data: DataConfig = recipe.instantiate(recipe.parse_args(["--config", config])).data
     examples = load_labelled(replace(data, teacher=Paths(), clauses=False, disguises=0.0), 1).train
-    soft = [data.doubtful_label if is_doubtful(one) else float(one.label or 0) for one in examples]
+    soft = [label_to_learn(one, data.doubtful_label) for one in examples]
     cold = [one for one in examples if one.id.startswith("train-")]
     published = NgramBaseline().fit([one.text for one in cold], [float(one.label or 0) for one in cold])
     same = NgramBaseline().fit([one.text for one in examples], soft)

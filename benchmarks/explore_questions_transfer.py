@@ -36,13 +36,19 @@ def transfer_figures(rows: Sequence[Row]) -> dict[str, Any]:
             {"trained": trained, "tested": tested, "rates": rates(own, "test"), "dev": rates(own, "dev")}
             for (trained, tested), own in cells.items()
         ],
-        "kinds": {kind: {"rates": rates(own, "test")} for kind, own in kinds.items() if own},
+        "kinds": {kind: {"rates": rates(own, "test")} | _variety(own) for kind, own in kinds.items() if own},
         "differences": {
             f"{one} − {other}": difference(kinds[one], kinds[other], rate_names())
             for one, other in pairs
             if kinds[one] and kinds[other]
         },
     }
+
+
+def _variety(rows: Sequence[Row]) -> dict[str, int]:
+    """Queries for the test items, and how many of them are different: the rates are blind to repetition."""
+    written = [query for row in rows for queries in row["test_queries"].values() for query in queries]
+    return {"n_queries": len(written), "n_different": len(set(written))}
 
 
 def _n_transfer(rows: Sequence[Row]) -> dict[str, Any]:
@@ -75,6 +81,11 @@ def transfer_lines(found: Row) -> list[str]:
         *grid("mean_tihr"),
         "",
         *lines(["trained on", *RATES.values()], rate_cells(found["kinds"])),
+        "",
+        *lines(
+            ["trained on", "queries", "different"],
+            [[kind, str(one["n_queries"]), str(one["n_different"])] for kind, one in found["kinds"].items()],
+        ),
         "",
         *lines(["difference", *RATES.values()], difference_cells(found["differences"])),
         "",

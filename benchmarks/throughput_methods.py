@@ -195,9 +195,7 @@ def interpret(folder: Path) -> Method:
 
 def _margin(classifier: Classifier) -> Callable[[Tensor, Tensor], Tensor]:
     def margin(embeddings: Tensor, mask: Tensor) -> Tensor:
-        mask = mask.expand(len(embeddings), -1)
-        # [PAD] for ids: the n-grams beside an encoder have no gradient here
-        logits = classifier.encode(embeddings, mask, torch.zeros_like(mask)).logits
+        logits = classifier.encode(embeddings, mask.expand(len(embeddings), -1)).logits
         return logits[:, 1] - logits[:, 0]
 
     return margin

@@ -5,7 +5,7 @@
 
 The n-grams learn from the recipe's training texts and soft labels. How much they count beside the encoder is the
 ratio of two logistic weights on the recipe's development texts, and the encoder learns nothing new: its saliency stays
-the same to the last bit. Threshold, calibration and span parameters are the old model's: tune them again.
+the same to the last bit. Threshold and calibration begin anew, span parameters are the old model's: tune them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.linear_model import LogisticRegression
 
 import toxitrace
@@ -25,8 +26,9 @@ from toxitrace.cli.settings_parser import build_config
 from toxitrace.cli.train import build_parser
 from toxitrace.config import Paths, TrainConfig
 from toxitrace.data.load import LabelledData, load_labelled
-from toxitrace.data.prepare import is_doubtful
+from toxitrace.data.prepare import label_to_learn
 from toxitrace.encoder import Classifier, load_classifier, save_classifier
+from toxitrace.encoder.ngram_margin import NgramMargin
 from toxitrace.encoder.ngrams import NgramBertForSequenceClassification
 from toxitrace.settings import Calibration, load_settings
 from toxitrace.text.tokenize import TextTokenizer
@@ -57,25 +59,22 @@ def main() -> None:
     tokenizer = TextTokenizer.load(args.model, settings.fold)
     fitted = fit_ngram_margin(
         _ids(tokenizer, [one.text for one in data.train]),
-        [soft if soft is not None and is_doubtful(one) else float(one.label or 0) for one in data.train],
+        [label_to_learn(one, soft) for one in data.train],
         buckets=args.buckets, max_ngrams=args.max_ngrams, inverse_l2=args.inverse_l2,
     )  # fmt: skip
-    alone = toxitrace.load(args.model).margins([one.text for one in data.dev]).astype(np.float64)
-    wide = _with_margin(classifier, fitted.margin, args.buckets)
-    args.output.mkdir(parents=True, exist_ok=True)
-    plain = replace(settings, threshold=0.5, calibration=Calibration())
-    save_classifier(wide, tokenizer.raw, plain, args.output)
-    both = toxitrace.load(args.output).margins([one.text for one in data.dev]).astype(np.float64)
-    weight = _weight(alone, both - alone, data)
+    texts = [one.text for one in data.dev]
+    alone = toxitrace.load(args.model).margins(texts).astype(np.float64)
+    weight = _weight(alone, _margins(fitted.margin, _ids(tokenizer, texts), settings.max_tokens), data)
     scale_margin(fitted.margin, weight)
     notes = {
         "ngrams": fitted.n_ngrams, "wanted": fitted.n_wanted, "buckets": args.buckets, "inverse_l2": args.inverse_l2,
         "weight": round(weight, 4),
     }  # fmt: skip
     made = replace(
-        plain, data_sha256=settings.data_sha256 | data.sha256, notes=settings.notes | {"ngram_margin": notes}
-    )
-    save_classifier(wide, tokenizer.raw, made, args.output)
+        settings, threshold=0.5, calibration=Calibration(), data_sha256=settings.data_sha256 | data.sha256,
+        notes=settings.notes | {"ngram_margin": notes},
+    )  # fmt: skip
+    save_classifier(_with_margin(classifier, fitted.margin, args.buckets), tokenizer.raw, made, args.output)
     print(f"{fitted.n_ngrams} of {fitted.n_wanted} n-grams, weight {weight:.3f}; written to {args.output}")
 
 
@@ -83,7 +82,13 @@ def _ids(tokenizer: TextTokenizer, texts: list[str]) -> list[Any]:
     return [one.token_ids for one in tokenizer.tokenize(texts)]
 
 
-def _with_margin(classifier: Classifier, margin: Any, buckets: int) -> Classifier:
+def _margins(ngrams: NgramMargin, sequences: list[Any], max_tokens: int) -> Floats:
+    """What the n-grams say of texts, each cut where the encoder's first window ends."""
+    cut = (torch.tensor(sequence[: max_tokens - 2])[None] for sequence in sequences)
+    return np.array([float(ngrams(ids)) for ids in cut])
+
+
+def _with_margin(classifier: Classifier, margin: NgramMargin, buckets: int) -> Classifier:
     """The same weights in a model with a place for the n-grams."""
     config = copy.deepcopy(classifier.model.config)
     config.ngram_margin_buckets = buckets

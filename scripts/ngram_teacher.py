@@ -16,7 +16,7 @@ from pathlib import Path
 from toxitrace.cli.train import build_parser
 from toxitrace.config import DataConfig, Paths
 from toxitrace.data.load import load_labelled
-from toxitrace.data.prepare import is_doubtful
+from toxitrace.data.prepare import label_to_learn
 from toxitrace.training.ngram_baseline import cross_fitted
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     data: DataConfig = recipe.instantiate(recipe.parse_args(["--config", args.config])).data
     examples = load_labelled(replace(data, teacher=Paths(), clauses=False, disguises=0.0), args.seed).train
     soft = data.doubtful_label if data.soften_doubtful else None
-    labels = [soft if soft is not None and is_doubtful(one) else float(one.label or 0) for one in examples]
+    labels = [label_to_learn(one, soft) for one in examples]
     found = cross_fitted([one.text for one in examples], labels, n_folds=args.folds, seed=args.seed)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     with args.output.open("w", encoding="utf-8") as file:

@@ -125,7 +125,7 @@ def test_a_folder_in_the_hubs_layout_gives_its_encoder_under_a_new_head(hub_layo
     classifier, _ = from_folder(hub_layout)
     masked_lm = BertForMaskedLM.from_pretrained(hub_layout).eval()
     expected = masked_lm.bert(input_ids=IDS, attention_mask=MASK).last_hidden_state[:, 0]
-    encoded = classifier.eval().encode(classifier.embed(IDS), MASK, IDS)
+    encoded = classifier.eval().encode(classifier.embed(IDS), MASK)
     torch.testing.assert_close(encoded.pooled, expected, rtol=1e-4, atol=1e-5)
     assert encoded.logits.shape == (2, 2)
     assert encoded.logits.dtype == torch.float32

@@ -80,7 +80,7 @@ def by_the_book(classifier: Classifier, batch: Batch, config: LossConfig) -> dic
     for b in range(N_TEXTS):
         n = int(batch["attention_mask"][b].sum())
         embedded = classifier.embed(batch["input_ids"][b : b + 1, :n])
-        out = classifier.encode(embedded, torch.ones(1, n, dtype=torch.long), torch.zeros(1, n, dtype=torch.long))
+        out = classifier.encode(embedded, torch.ones(1, n, dtype=torch.long))
         log_prob = out.logits[0].log_softmax(-1)
         y = batch["toxic_prob"][b]
         ce.append(-(1 - y) * log_prob[0] - y * log_prob[1])
@@ -105,7 +105,7 @@ def by_the_book(classifier: Classifier, batch: Batch, config: LossConfig) -> dic
                 row = argued.index(b) + half * len(argued)
                 length = int(batch["rationale_mask"][row].sum())
                 ids = batch["rationale_ids"][row : row + 1, :length]
-                sides.append(classifier.encode(classifier.embed(ids), torch.ones_like(ids), ids).pooled[0])
+                sides.append(classifier.encode(classifier.embed(ids), torch.ones_like(ids)).pooled[0])
             h = [v / v.norm() for v in (out.pooled[0], *sides)]
             weight = 1 + (1 - log_prob[batch["label"][b]].exp().detach())
             pro, con = (torch.exp(h[0] @ other / config.temperature) for other in h[1:])

@@ -61,6 +61,21 @@ def is_doubtful(example: Example) -> bool:
     return example.spans is not None and bool(example.spans) != bool(example.label)
 
 
+def label_to_learn(example: Example, doubtful_label: float | None) -> float:
+    """The probability of toxicity that a labelled text is learnt with, before any teacher has a say.
+
+    Args:
+        example: with a label.
+        doubtful_label: for texts whose label and evidence disagree; None keeps the published label.
+
+    >>> label_to_learn(Example("a", "今天天气不错", 1, spans=()), 0.4)
+    0.4
+    >>> label_to_learn(Example("b", "今天天气不错", 1), 0.4)
+    1.0
+    """
+    return doubtful_label if doubtful_label is not None and is_doubtful(example) else float(example.label or 0)
+
+
 def prepare_rows(
     examples: Sequence[Example],
     tokenizer: TextTokenizer,
@@ -105,10 +120,9 @@ def prepare_rows(
         if not len(text.token_ids):
             raise DataError(f"id {example.id!r} shows no character to learn from: remove the row")
         label = example.label
-        soft = doubtful_label is not None and is_doubtful(example)
         doubtful += is_doubtful(example)
         truncated += len(text.token_ids) > content
-        target = doubtful_label if soft and doubtful_label is not None else float(label)
+        target = label_to_learn(example, doubtful_label)
         if teacher and example.id in teacher:
             target += teacher_weight * (teacher[example.id] - target)
         inner = spans_to_token_mask(example.spans or (), text.starts, text.ends)[:content]

@@ -46,8 +46,8 @@ class Classifier(nn.Module):
         the encoder's alone, with the same gradient.
         """
         out = self.model(inputs_embeds=embeddings, attention_mask=attention_mask, output_hidden_states=True)
-        ngrams = None if input_ids is None else getattr(self.model, "ngram_margin", None)
-        logits = out.logits if input_ids is None else add_ngram_margin(out.logits, input_ids, ngrams)
+        ngrams = getattr(self.model, "ngram_margin", None)
+        logits = out.logits if ngrams is None or input_ids is None else add_ngram_margin(out.logits, input_ids, ngrams)
         return Encoded(logits, out.hidden_states[-1][:, 0])
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

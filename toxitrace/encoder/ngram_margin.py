@@ -94,9 +94,7 @@ class NgramMargin(nn.Module):
         return [token * multiplier for token, multiplier in zip(tokens, multipliers, strict=True)]
 
 
-def add_ngram_margin(logits: Tensor, input_ids: Tensor, ngrams: nn.Module | None) -> Tensor:
-    """(B, 2) logits with the n-grams' part, if there is one, added to that of the toxic class."""
-    if ngrams is None:
-        return logits
+def add_ngram_margin(logits: Tensor, input_ids: Tensor, ngrams: NgramMargin) -> Tensor:
+    """(B, 2) logits with the n-grams' part added to that of the toxic class."""
     margin = ngrams(input_ids).to(logits.dtype)  # (B,)
     return logits + torch.stack([torch.zeros_like(margin), margin], dim=-1)

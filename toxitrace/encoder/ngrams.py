@@ -137,7 +137,7 @@ class NgramBertForSequenceClassification(BertForSequenceClassification):
     def forward(self, input_ids: Tensor | None = None, **inputs: Any) -> SequenceClassifierOutput:
         """As BERT's, for (B, T) ids; without labels."""
         found: SequenceClassifierOutput = super().forward(input_ids=input_ids, **inputs)
-        if input_ids is not None and found.logits is not None:
+        if self.ngram_margin is not None and input_ids is not None and found.logits is not None:
             found.logits = add_ngram_margin(found.logits, input_ids, self.ngram_margin)
         return found
 

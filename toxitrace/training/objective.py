@@ -89,8 +89,7 @@ def _trim(batch: Batch, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _contrast(classifier: Classifier, batch: Batch, text: Tensor, logits: Tensor, config: LossConfig) -> Tensor:
-    ids, mask = batch["rationale_ids"], batch["rationale_mask"]
-    sides = classifier.encode(classifier.embed(ids), mask, ids).pooled  # (2R, D)
+    sides = classifier.encode(classifier.embed(batch["rationale_ids"]), batch["rationale_mask"]).pooled  # (2R, D)
     supporting, opposing = sides.chunk(2)
     gold = batch["label"][batch["argued"]]  # (R,)
     gold_prob = logits.float().softmax(-1).gather(1, gold.unsqueeze(1)).squeeze(1)  # (R,)
