@@ -47,7 +47,7 @@ from toxitrace.config import EncoderConfig, ScratchConfig
 from toxitrace.data import read_examples
 from toxitrace.detector.backend import Backend
 from toxitrace.detector.extract import extract_spans
-from toxitrace.detector.scoring import margins, saliencies
+from toxitrace.detector.scoring import TokenWeights, margins, saliencies
 from toxitrace.detector.windowed import char_saliency, windowed
 from toxitrace.encoder import Classifier, load_classifier, new_classifier, save_classifier
 from toxitrace.evaluation import score_spans
@@ -198,7 +198,7 @@ def _spans(case: Case, texts: list[str], weights: list[np.ndarray]) -> list[list
     rows = []
     for text, tokens, weight in zip(texts, case.tokenizer.tokenize(texts), weights, strict=True):
         cut = windowed(tokens, settings.max_tokens, 1)
-        saliency = char_saliency(cut, [(0, np.asarray(weight[1:-1], np.float64))], separator_mask(text))
+        saliency = char_saliency(cut, [(0, TokenWeights(np.asarray(weight[1:-1], np.float64)))], separator_mask(text))
         rows.append([(span.start, span.end) for span in extract_spans(text, saliency, settings.bicse)])
     return rows
 

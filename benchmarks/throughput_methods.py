@@ -102,7 +102,7 @@ def _torch(folder: Path, bf16: bool) -> Method:
 
 def detector_saliency(backend: Backend, pad_id: int) -> Method:
     """What a Detector does."""
-    return lambda sequences: saliencies(backend, sequences, pad_id)[1]
+    return lambda sequences: [weights.saliency for weights in saliencies(backend, sequences, pad_id)[1]]
 
 
 def torch_batched(classifier: Classifier, pad_id: int, bf16: bool) -> Method:

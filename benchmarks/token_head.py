@@ -68,7 +68,8 @@ def main() -> None:
     quiet_libraries()
     shared = require_shared()
     parts = _parts(shared)
-    settings = load_settings(args.model)
+    # spans out of the saliency alone, which is what a head can learn
+    settings = replace(load_settings(args.model), ngram_evidence=0.0, word_share=0.0)
     tokenizer = TextTokenizer.load(args.model, settings.fold)
     classifier = load_classifier(args.model)
     lessons = read_lessons(classifier, _training_texts(shared, args), tokenizer, settings)

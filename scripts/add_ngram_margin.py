@@ -1,17 +1,19 @@
 """Give a trained classifier n-grams that judge beside it (`toxitrace.encoder.ngram_margin`), as a new model folder.
 
     python scripts/add_ngram_margin.py --model runs/default-mean --config configs/default.yaml \
-        --output runs/default-wide
+        --words runs/words.txt --output runs/default-wide
 
 The n-grams learn from the recipe's training texts and soft labels. How much they count beside the encoder is the
 ratio of two logistic weights on the recipe's development texts, and the encoder learns nothing new: its saliency stays
-the same to the last bit. Threshold and calibration begin anew, span parameters are the old model's: tune them.
+the same to the last bit. What the n-grams say of each token is added to it when spans are cut, and a word's tokens
+are lifted to its heaviest one. Threshold and calibration begin anew, span parameters are the old model's: tune them.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from toxitrace.encoder.ngram_margin import NgramMargin
 from toxitrace.encoder.ngrams import NgramBertForSequenceClassification
 from toxitrace.settings import Calibration, load_settings
 from toxitrace.text.tokenize import TextTokenizer
+from toxitrace.text.words import WORDS_FILE
 from toxitrace.training.ngram_margin import fit_ngram_margin, scale_margin
 from toxitrace.training.quiet import quiet_libraries
 
@@ -46,6 +49,9 @@ def main() -> None:
     parser.add_argument("--buckets", type=int, default=262_139, help="a prime; eight bytes each in the export")
     parser.add_argument("--max-ngrams", type=int, default=150_000)
     parser.add_argument("--inverse-l2", type=float, default=2.0, help="C of scikit-learn's LogisticRegression")
+    parser.add_argument("--evidence", type=float, default=0.25, help="ngram_evidence of the model's settings")
+    parser.add_argument("--words", type=Path, help="what scripts/count_words.py wrote; without, words play no part")
+    parser.add_argument("--word-share", type=float, default=0.7, help="word_share of the settings, with --words")
     args = parser.parse_args()
     quiet_libraries()
     classifier, settings = load_classifier(args.model), load_settings(args.model)
@@ -72,8 +78,12 @@ def main() -> None:
     }  # fmt: skip
     made = replace(
         settings, threshold=0.5, calibration=Calibration(), data_sha256=settings.data_sha256 | data.sha256,
+        ngram_evidence=args.evidence, word_share=args.word_share if args.words else 0.0,
         notes=settings.notes | {"ngram_margin": notes},
     )  # fmt: skip
+    args.output.mkdir(parents=True, exist_ok=True)
+    if args.words:
+        shutil.copyfile(args.words, args.output / WORDS_FILE)
     save_classifier(_with_margin(classifier, fitted.margin, args.buckets), tokenizer.raw, made, args.output)
     print(f"{fitted.n_ngrams} of {fitted.n_wanted} n-grams, weight {weight:.3f}; written to {args.output}")
 

@@ -89,6 +89,12 @@ class ModelSettings:
     """Longest input of the encoder in tokens, [CLS] and [SEP] included; longer texts are read in windows."""
     saliency: SaliencyKind = "gradient"
     """What stands for a token's weight: the norm of the margin's gradient, or |gradient · input|."""
+    ngram_evidence: float = 0.0
+    """Of a model with n-grams that judge beside the encoder: what a unit of their evidence adds to a token's saliency,
+    scaled to 1, before spans are cut; 0: spans come from the gradient alone."""
+    word_share: float = 0.0
+    """How far every token of a word is lifted to its heaviest one before spans are cut, from 0 (not at all) to 1 (all
+    weigh the same); above 0 the model's folder has a list of words."""
     labels: tuple[str, str] = ("non_toxic", "toxic")
     """Names of the two logits, in their order."""
     bicse: BiCSEParams = field(default_factory=BiCSEParams)
@@ -110,6 +116,10 @@ class ModelSettings:
             raise ConfigError(f"max_tokens is {self.max_tokens}; expected 4 or more tokens")
         if self.saliency not in get_args(SaliencyKind):
             raise ConfigError(f"saliency is {self.saliency!r}; expected one of {', '.join(get_args(SaliencyKind))}")
+        if not 0.0 <= self.ngram_evidence < math.inf:
+            raise ConfigError(f"ngram_evidence is {self.ngram_evidence}; expected 0 or a positive number")
+        if not 0.0 <= self.word_share <= 1.0:
+            raise ConfigError(f"word_share is {self.word_share}; expected a share from 0 to 1")
         if len(self.labels) != 2:
             raise ConfigError(f"labels are {self.labels!r}; expected the names of non-toxic and toxic, in this order")
 

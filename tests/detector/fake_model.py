@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from toxitrace.detector.backend import TokenBatch
+from toxitrace.detector.backend import TokenBatch, Weighed
 from toxitrace.settings import BiCSEParams, FoldOptions, ModelSettings, save_settings
 from toxitrace.text import TextTokenizer
 
@@ -28,8 +28,10 @@ class FakeBackend:
 
     name = "fake"
 
-    def __init__(self, margins_agree: bool = True) -> None:
+    def __init__(self, margins_agree: bool = True, evidence: np.ndarray | None = None) -> None:
+        """``evidence``, (V,), is what n-grams of one token say."""
         self.margins_agree = margins_agree
+        self.evidence = evidence
         self.margin_batches: list[TokenBatch] = []
         self.saliency_batches: list[TokenBatch] = []
 
@@ -37,9 +39,11 @@ class FakeBackend:
         self.margin_batches.append(batch)
         return self._margin(batch)
 
-    def saliency(self, batch: TokenBatch) -> tuple[np.ndarray, np.ndarray]:
+    def saliency(self, batch: TokenBatch) -> Weighed:
         self.saliency_batches.append(batch)
-        return self._margin(batch), WEIGHT[batch.input_ids] * batch.attention_mask.astype(np.float32)
+        mask = batch.attention_mask.astype(np.float32)
+        evidence = None if self.evidence is None else self.evidence[batch.input_ids] * mask
+        return Weighed(self._margin(batch), WEIGHT[batch.input_ids] * mask, evidence)
 
     def _margin(self, batch: TokenBatch) -> np.ndarray:
         return np.where(batch.attention_mask == 1, MARGIN[batch.input_ids], -100.0).max(axis=1)

@@ -11,7 +11,7 @@ import torch
 from fake_model import FakeBackend, raw_tokenizer, text_tokenizer, write_export
 
 from toxitrace.detector import Detector, loading, openvino_backend
-from toxitrace.detector.backend import TokenBatch
+from toxitrace.detector.backend import TokenBatch, Weighed
 from toxitrace.detector.batching import pad
 from toxitrace.detector.openvino_backend import OpenVINOBackend
 from toxitrace.errors import ConfigError, MissingExtraError, ModelError
@@ -42,14 +42,14 @@ def test_verdicts_and_spans_are_onnxruntimes(detector: Detector, export: Path) -
 
 
 def test_an_answer_outlives_the_next_question(detector: Detector) -> None:
-    first, _ = detector.backend.saliency(pad([[5, 6, 7]], 0))
+    first, *_ = detector.backend.saliency(pad([[5, 6, 7]], 0))
     kept = first.copy()
     detector.backend.saliency(pad([[11, 11, 11]], 0))
     np.testing.assert_array_equal(first, kept)
 
 
 def test_padding_weighs_nothing(detector: Detector) -> None:
-    _, weights = detector.backend.saliency(pad([[2, 9, 10, 3], [2, 3]], 0))
+    _, weights, _ = detector.backend.saliency(pad([[2, 9, 10, 3], [2, 3]], 0))
     assert not weights[1, 2:].any()
 
 
@@ -80,12 +80,12 @@ def test_answers_are_those_without_even_shapes(
 ) -> None:
     draw = np.random.default_rng(0)
     batch = pad([draw.integers(5, 24, length).tolist() for length in lengths], 0)
-    margin, weights = transformer.saliency(batch)
+    margin, weights, _ = transformer.saliency(batch)
     forward = transformer.margins(batch)
     assert margin.shape == forward.shape == (len(lengths),)
     assert weights.shape == batch.input_ids.shape
     monkeypatch.setattr(openvino_backend, "with_even_shape", lambda batch, *_: batch)
-    wanted_margin, wanted = transformer.saliency(batch)
+    wanted_margin, wanted, _ = transformer.saliency(batch)
     np.testing.assert_allclose(margin, wanted_margin, atol=0.05 * np.abs(wanted_margin).max())  # bf16
     np.testing.assert_allclose(forward, wanted_margin, atol=0.05 * np.abs(wanted_margin).max())
     np.testing.assert_allclose(weights, wanted, atol=0.05 * wanted.max())
@@ -93,7 +93,7 @@ def test_answers_are_those_without_even_shapes(
 
 def test_a_batch_without_rows_has_no_answers(detector: Detector) -> None:
     empty = TokenBatch(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 3), dtype=np.int64))
-    margin, weights = detector.backend.saliency(empty)
+    margin, weights, _ = detector.backend.saliency(empty)
     assert (margin.shape, weights.shape, detector.backend.margins(empty).shape) == ((0,), (0, 3), (0,))
 
 
@@ -126,7 +126,7 @@ def test_the_fake_backend_is_the_reference(detector: Detector) -> None:
 def test_a_model_that_openvino_computes_otherwise_is_refused(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = OpenVINOBackend.saliency
     monkeypatch.setattr(
-        OpenVINOBackend, "saliency", lambda self, batch: (wrong(self, batch)[0], wrong(self, batch)[1] / 2)
+        OpenVINOBackend, "saliency", lambda self, batch: Weighed(wrong(self, batch)[0], wrong(self, batch)[1] / 2)
     )
     with pytest.raises(ModelError, match="another model than onnxruntime"):
         loading.load(export, backend="openvino")

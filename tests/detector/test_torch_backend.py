@@ -43,7 +43,8 @@ def test_margins_are_the_difference_of_the_logits_without_dropout(classifier: "t
 
 def test_saliency_has_a_weight_per_token_none_at_padding_and_the_same_margins(classifier: "torch.nn.Module") -> None:
     backend = TorchBackend(classifier)
-    margin, saliency = backend.saliency(BATCH)
+    margin, saliency, evidence = backend.saliency(BATCH)
+    assert evidence is None
     np.testing.assert_allclose(margin, backend.margins(BATCH), atol=1e-5)
     assert saliency.shape == BATCH.input_ids.shape
     assert ((saliency > 0) == (BATCH.attention_mask == 1)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import torch
 from torch import Tensor
 
 from toxitrace.config import EncoderConfig, ScratchConfig
+from toxitrace.detector import Backend, TokenBatch
+from toxitrace.detector.onnx_backend import OnnxBackend
+from toxitrace.detector.openvino_backend import OpenVINOBackend
+from toxitrace.detector.torch_backend import TorchBackend
 from toxitrace.encoder import Classifier, load_classifier, new_classifier, save_classifier
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer
 from toxitrace.encoder.ngram_hash import N_SPECIAL
@@ -56,6 +61,17 @@ def test_known_ngrams_are_summed_and_scaled_to_length_one() -> None:
     found = example()(ids([7, 8, 11, 12], [7, 8, 9, 10], [7, 20, 21, 22]))
     wanted = [4 / math.sqrt(13) + 0.5, -1 / math.sqrt(16) + 0.5, 1 / math.sqrt(4) + 0.5]
     torch.testing.assert_close(found, torch.tensor(wanted), rtol=1e-5, atol=1e-5)
+
+
+def test_evidence_of_tokens_is_shared_out_evenly_and_sums_up() -> None:
+    margin = example()
+    found = margin.token_evidence(ids([7, 8, 11, 12], [7, 8, 9, 10]))
+    root = math.sqrt(13)
+    torch.testing.assert_close(found[0], torch.tensor([2.5, 1.5, 0, 0]) / root, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found[1], torch.tensor([1.25, 0.25, -1.25, -1.25]) / 4, rtol=1e-5, atol=1e-5)
+    repeated = ids([2, 7, 8, 7, 8, 3, 0])
+    torch.testing.assert_close(margin.token_evidence(repeated).sum(-1) + margin.bias, margin(repeated))
+    assert margin.token_evidence(repeated)[0, [0, 5, 6]].tolist() == [0, 0, 0]
 
 
 def test_an_ngram_counts_once_however_often_it_stands_there() -> None:
@@ -169,3 +185,19 @@ def test_the_exported_graphs_have_them(wide: Classifier, folder: Path, tmp_path:
         session = onnxruntime.InferenceSession(str(tmp_path / name))
         (margin,) = session.run(["margin"], inputs)
         np.testing.assert_allclose(margin, logits[:, 1] - logits[:, 0], atol=0.3 if precision == "int8" else 0.01)
+
+
+def test_every_backend_has_the_same_evidence(wide: Classifier, folder: Path, tmp_path: Path) -> None:
+    export_model(folder, tmp_path)
+    batch = TokenBatch(IDS.numpy(), MASK.numpy())
+    ngrams = wide.model.ngram_margin
+    assert isinstance(ngrams, NgramMargin)
+    wanted = ngrams.token_evidence(IDS).numpy()
+    assert np.abs(wanted).max() > 0.1
+    backends: list[Backend] = [TorchBackend(wide), OnnxBackend(tmp_path)]
+    if importlib.util.find_spec("openvino"):
+        backends.append(OpenVINOBackend(tmp_path, 60, threads=1))
+    for backend in backends:
+        found = backend.saliency(batch).ngram_evidence
+        assert found is not None
+        np.testing.assert_allclose(found, wanted, atol=0.02 if backend.name == "openvino" else 1e-5)

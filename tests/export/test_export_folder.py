@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from toxitrace.export.graph import build_graph
 from toxitrace.export.onnx import to_onnx
 from toxitrace.export.verify import _inputs, measure, require_exact
 from toxitrace.saliency import saliency_pass
-from toxitrace.settings import load_settings
+from toxitrace.settings import load_settings, save_settings
 
 FILES = ["classifier.onnx", "model.onnx", "tokenizer.json", "toxitrace.json"]
 EXACT = Differences(margin=1e-7, saliency=1e-7, probability=1e-7, classifier_margin=1e-7)
@@ -37,20 +38,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def traced(model: Path) -> Callable[[nn.Module, bool], onnx.ModelProto]:
+def traced(model: Path) -> Callable[[nn.Module], onnx.ModelProto]:
     """The exporter, asked once for each graph of ``model``: it takes seconds."""
     classifier = load_classifier(model)
     settings = load_settings(model)
     graphs = {
-        gradients: to_onnx(build_graph(classifier, settings.calibration, settings.saliency, gradients), gradients)
+        gradients: to_onnx(build_graph(classifier, settings.calibration, settings.saliency, gradients))
         for gradients in (True, False)
     }
-    return lambda graph, gradients: folder._copy(graphs[gradients])
+    return lambda graph: folder._copy(graphs[getattr(graph, "gradients", True)])
 
 
 @pytest.fixture(scope="module")
 def exports(
-    model: Path, traced: Callable[[nn.Module, bool], onnx.ModelProto], tmp_path_factory: pytest.TempPathFactory
+    model: Path, traced: Callable[[nn.Module], onnx.ModelProto], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("exports")
     with pytest.MonkeyPatch.context() as patch:
@@ -59,7 +60,7 @@ def exports(
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, traced: Callable[[nn.Module, bool], onnx.ModelProto]) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch, traced: Callable[[nn.Module], onnx.ModelProto]) -> None:
     monkeypatch.setattr(folder, "to_onnx", traced)
 
 
@@ -233,7 +234,7 @@ def test_a_graph_that_differs_is_refused_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["margin", "saliency", "probability", "classifier_margin"])
+@pytest.mark.parametrize("name", ["margin", "saliency", "probability", "classifier_margin", "ngram_evidence"])
 @pytest.mark.parametrize("wrong", [2e-4, float("nan"), float("inf")])
 def test_every_difference_above_the_tolerance_is_refused(name: str, wrong: float) -> None:
     require_exact(EXACT)
@@ -267,9 +268,9 @@ def test_files_of_two_exports_are_told_apart(tmp_path: Path, exports: dict[str, 
 
 
 def test_weights_too_large_for_fp16_are_named(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traced: Callable[[nn.Module, bool], onnx.ModelProto]
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traced: Callable[[nn.Module], onnx.ModelProto]
 ) -> None:
-    graph = traced(nn.Identity(), True)
+    graph = traced(nn.Identity())
     tensor = next(t for t in graph.graph.initializer if t.name.endswith("words"))
     tensor.raw_data = (onnx.numpy_helper.to_array(tensor) * 1e6).tobytes()
     with pytest.raises(ModelError, match=r"words reaches .* export with fp32"):
@@ -290,3 +291,17 @@ def test_impossible_requests_are_refused(model: Path, exports: dict[str, Path], 
     with pytest.raises(ModelError, match=r"toxitrace\.json"):
         export_model(tmp_path, tmp_path / "export")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_list_of_words_travels_with_the_model(model: Path, tmp_path: Path, quick: None) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(model, source)
+    save_settings(replace(load_settings(model), word_share=0.5), source)
+    with pytest.raises(ModelError, match=r"no words.txt.*count_words.py"):
+        export_model(source, tmp_path / "export")
+    (source / "words.txt").write_text("笨蛋\t3\n", encoding="utf-8")
+    export_model(source, tmp_path / "export")
+    assert (tmp_path / "export" / "words.txt").read_text(encoding="utf-8") == "笨蛋\t3\n"
+    assert "words.txt" in load_settings(tmp_path / "export").notes["export"]["sha256"]
+    export_model(model, tmp_path / "export")  # a model without words leaves none behind
+    assert not (tmp_path / "export" / "words.txt").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,18 @@ class TokenBatch:
 
     input_ids: NDArray[np.int64]
     attention_mask: NDArray[np.int64]
+
+
+class Weighed(NamedTuple):
+    """What a pass with gradients gives for a batch."""
+
+    margin: NDArray[np.float32]
+    """(B,) uncalibrated, z_tox - z_non."""
+    saliency: NDArray[np.float32]
+    """(B, T) length of the margin's gradient at each token, not scaled, 0 at padding."""
+    ngram_evidence: NDArray[np.float32] | None = None
+    """(B, T) what n-grams that judge beside the encoder add to the margin by each token, of either sign, 0 at padding;
+    None: the model has no such n-grams."""
 
 
 class Backend(Protocol):
@@ -39,6 +51,6 @@ class Backend(Protocol):
         """Uncalibrated margins z_tox - z_non, (B,)."""
         ...
 
-    def saliency(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Margins (B,), and the un-normalised weight of every token (B, T), 0 at padding."""
+    def saliency(self, batch: TokenBatch) -> Weighed:
+        """Margins, and what weighs every token."""
         ...

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from toxitrace.detector.backend import Backend
 from toxitrace.detector.explanation import Explanation
 from toxitrace.detector.extract import DIGITS, extract_spans
-from toxitrace.detector.scoring import margins, probabilities, saliencies
-from toxitrace.detector.windowed import WindowedText, char_saliency, windowed
-from toxitrace.errors import ConfigError, DataError
+from toxitrace.detector.scoring import TokenWeights, margins, probabilities, saliencies
+from toxitrace.detector.windowed import WindowedText, Words, char_saliency, windowed
+from toxitrace.errors import ConfigError, DataError, ModelError
 from toxitrace.settings import ModelSettings
-from toxitrace.text import TextTokenizer, separator_mask
+from toxitrace.text import TextTokenizer, WordList, separator_mask
+from toxitrace.text.words import WORDS_FILE
 from toxitrace.types import Prediction, Span
 
 # Texts worked on at once: bounds the memory of a call, whatever the length of its list.
@@ -30,7 +31,7 @@ class _Verdict:
     windowed: WindowedText
     window_probs: NDArray[np.float64]  # (windows,)
     toxic: bool
-    weights: NDArray[np.float64] | None  # (tokens,) of the only window, special tokens included
+    weights: TokenWeights | None  # of the only window, special tokens included
 
     @property
     def probability(self) -> float:
@@ -52,9 +53,11 @@ class Detector:
         settings: the model's settings.
         threshold: calibrated probability from which a text is toxic; None takes the model's own.
         max_windows: windows read of one text; the rest is left out and ``truncated`` set.
+        words: the model's list of words; needed where the settings' ``word_share`` is above 0.
 
     Raises:
         ConfigError: ``threshold`` is no probability, or ``max_windows`` below 1.
+        ModelError: the settings ask for words and there are none.
     """
 
     def __init__(
@@ -64,12 +67,20 @@ class Detector:
         settings: ModelSettings,
         threshold: float | None = None,
         max_windows: int = 4096,
+        words: WordList | None = None,
     ) -> None:
         self.threshold = settings.threshold if threshold is None else threshold
         if not 0.0 <= self.threshold <= 1.0:
             raise ConfigError(f"threshold is {threshold}; expected a probability from 0 to 1")
         if max_windows < 1:
             raise ConfigError(f"max_windows is {max_windows}; expected 1 or more")
+        if settings.word_share and words is None:
+            raise ModelError(
+                f"the model has no {WORDS_FILE}, which its word_share of {settings.word_share} needs; "
+                "copy the file from where the model was made, or export it again"
+            )
+        self.words = words
+        self._words = Words(words, settings.word_share) if words is not None and settings.word_share else None
         self.backend = backend
         self.tokenizer = tokenizer
         self.settings = settings
@@ -214,9 +225,8 @@ class Detector:
         for text, verdict, chosen in zip(texts, verdicts, deciding, strict=True):
             separators = separator_mask(text)
             weights = [next(weighed) for _ in chosen] if verdict.weights is None else [verdict.weights]
-            # without [CLS] and [SEP], which cover no characters
-            own = [(window, weight[1:-1]) for window, weight in zip(chosen, weights, strict=True)]
-            saliency = char_saliency(verdict.windowed, own, separators)
+            own = [(window, weight.inner()) for window, weight in zip(chosen, weights, strict=True)]
+            saliency = char_saliency(verdict.windowed, own, separators, self.settings.ngram_evidence, self._words)
             results.append((saliency, extract_spans(text, saliency, self.settings.bicse)))
         return results
 

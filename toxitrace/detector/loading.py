@@ -15,9 +15,10 @@ from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE, OnnxBac
 from toxitrace.detector.openvino_backend import OpenVINOBackend
 from toxitrace.detector.torch_backend import WEIGHTS_FILE, load_torch_backend
 from toxitrace.errors import ConfigError, ModelError
-from toxitrace.settings import SETTINGS_FILE, load_settings
-from toxitrace.text import TextTokenizer
+from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings
+from toxitrace.text import TextTokenizer, WordList
 from toxitrace.text.tokenize import TOKENIZER_FILE
+from toxitrace.text.words import WORDS_FILE
 
 if TYPE_CHECKING:
     from toxitrace.detector.backend import Backend
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 BackendName = Literal["auto", "onnx", "openvino", "torch"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_FILES = (SETTINGS_FILE, TOKENIZER_FILE, "config.json", MODEL_FILE, CLASSIFIER_FILE, WEIGHTS_FILE)
+_FILES = (SETTINGS_FILE, TOKENIZER_FILE, "config.json", MODEL_FILE, CLASSIFIER_FILE, WEIGHTS_FILE, WORDS_FILE)
 
 
 def load(
     model: str | os.PathLike[str] | None = None,
     *,
-    backend: BackendName = "auto",
+    backend: BackendName | Backend = "auto",
     threshold: float | None = None,
     threads: int | None = None,
 ) -> Detector:
@@ -40,7 +41,8 @@ def load(
     Args:
         model: a model or export folder, or a hub name; None takes the model shipped with the package.
         backend: ``auto`` runs an export with onnxruntime if the folder has one, else the weights with torch;
-            ``openvino`` runs an export faster and less exactly, in bf16 where the processor has it.
+            ``openvino`` runs an export faster and less exactly, in bf16 where the processor has it. A `Backend` of
+            your own runs the weights wherever it likes; of the folder only tokenizer, settings and words are read.
         threshold: calibrated probability from which a text is toxic; None takes the model's own.
         threads: CPU threads; None lets the backend take the cores it may use.
 
@@ -53,19 +55,28 @@ def load(
         raise ConfigError(f"threads is {threads}; expected 1 or more")
     folder = find_model(model)
     settings = load_settings(folder)
-    runner: Backend
-    chosen = choose_backend(folder, backend)
+    chosen = choose_backend(folder, backend) if isinstance(backend, str) else backend
     tokenizer = TextTokenizer.load(folder, settings.fold)
+    runner = _runner(chosen, folder, settings, tokenizer, threads) if isinstance(chosen, str) else chosen
+    words = WordList.load(folder, tokenizer.raw.get_vocab()) if settings.word_share else None
+    return Detector(runner, tokenizer, settings, threshold, words=words)
+
+
+def _runner(
+    chosen: Literal["onnx", "openvino", "torch"],
+    folder: Path,
+    settings: ModelSettings,
+    tokenizer: TextTokenizer,
+    threads: int | None,
+) -> Backend:
     quantised = settings.notes.get("export", {}).get("precision") == "int8"  # the forward-only graph alone
     if chosen == "onnx":
-        runner = OnnxBackend(folder, threads, margins_agree=not quantised)
-    elif chosen == "openvino":
-        if quantised:
-            raise ConfigError(f"{folder} is an int8 export, made for onnxruntime; use --backend onnx, or export fp32")
-        runner = OpenVINOBackend(folder, tokenizer.vocab_size, threads)
-    else:
-        runner = load_torch_backend(folder, settings.saliency, threads)
-    return Detector(runner, tokenizer, settings, threshold)
+        return OnnxBackend(folder, threads, margins_agree=not quantised)
+    if chosen == "torch":
+        return load_torch_backend(folder, settings.saliency, threads)
+    if quantised:
+        raise ConfigError(f"{folder} is an int8 export, made for onnxruntime; use --backend onnx, or export fp32")
+    return OpenVINOBackend(folder, tokenizer.vocab_size, threads)
 
 
 def choose_backend(folder: Path, backend: BackendName = "auto") -> Literal["onnx", "openvino", "torch"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from toxitrace.detector.backend import TokenBatch
+from toxitrace.detector.backend import TokenBatch, Weighed
 from toxitrace.errors import ModelError
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.onnx"
 CLASSIFIER_FILE = "classifier.onnx"
+# What a pass with gradients asks for, as `Weighed` has it; the last one is not of every model.
+OUTPUTS = ("margin", "saliency", "ngram_evidence")
 # Metadata of both graphs: the hash of the weights in model.onnx, which classifier.onnx reads from there.
 WEIGHTS_KEY = "toxitrace.weights_sha256"
 
@@ -24,9 +26,10 @@ WEIGHTS_KEY = "toxitrace.weights_sha256"
 class OnnxBackend:
     """An exported model.
 
-    ``model.onnx`` takes ``input_ids`` and ``attention_mask`` (B, T) int64 and gives ``margin`` (B,)
-    and ``saliency`` (B, T). ``classifier.onnx``, if there, gives ``margin`` alone: onnxruntime runs
-    the whole graph even when only the margin is asked for, so a forward-only graph is faster.
+    ``model.onnx`` takes ``input_ids`` and ``attention_mask`` (B, T) int64 and gives ``margin`` (B,), ``saliency``
+    (B, T) and, if n-grams judge beside the encoder, ``ngram_evidence`` (B, T). ``classifier.onnx``, if there, gives
+    ``margin`` alone: onnxruntime runs the whole graph even when only the margin is asked for, so a forward-only graph
+    is faster.
 
     Args:
         folder: the export folder.
@@ -44,7 +47,8 @@ class OnnxBackend:
     ) -> None:
         folder = Path(folder)
         self.margins_agree = margins_agree
-        self._model = _session(folder / MODEL_FILE, ("margin", "saliency"), threads)
+        self._model = _session(folder / MODEL_FILE, OUTPUTS[:2], threads)
+        self._outputs = [name for name in OUTPUTS if name in {node.name for node in self._model.get_outputs()}]
         forward_only = folder / CLASSIFIER_FILE
         self._classifier = _session(forward_only, ("margin",), threads) if forward_only.is_file() else self._model
         if _weights(self._classifier) != _weights(self._model):
@@ -56,9 +60,9 @@ class OnnxBackend:
         (margin,) = _run(self._classifier, ["margin"], batch)
         return margin
 
-    def saliency(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        margin, saliency = _run(self._model, ["margin", "saliency"], batch)
-        return margin, saliency * batch.attention_mask.astype(saliency.dtype)
+    def saliency(self, batch: TokenBatch) -> Weighed:
+        margin, *by_token = _run(self._model, self._outputs, batch)
+        return Weighed(margin, *(values * batch.attention_mask.astype(values.dtype) for values in by_token))
 
 
 def _session(path: Path, outputs: tuple[str, ...], threads: int | None) -> onnxruntime.InferenceSession:

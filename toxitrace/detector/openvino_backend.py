@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toxitrace.detector.backend import TokenBatch
+from toxitrace.detector.backend import TokenBatch, Weighed
 from toxitrace.detector.batching import with_even_shape
-from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE, OnnxBackend
+from toxitrace.detector.onnx_backend import CLASSIFIER_FILE, MODEL_FILE, OUTPUTS, OnnxBackend
 from toxitrace.errors import MissingExtraError, ModelError
 from toxitrace.settings import load_settings
 
@@ -58,6 +58,8 @@ class OpenVINOBackend:
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
         }
         self._model = _compiled(core, folder / MODEL_FILE, options)
+        given = {name for output in self._model.model_outputs for name in output.get_names()}
+        self._outputs = tuple(name for name in OUTPUTS if name in given)
         forward_only = folder / CLASSIFIER_FILE
         self._classifier = _compiled(core, forward_only, options) if forward_only.is_file() else self._model
         self._max_tokens = load_settings(folder).max_tokens
@@ -67,10 +69,12 @@ class OpenVINOBackend:
         (margin,) = self._run(self._classifier, ("margin",), batch)
         return margin
 
-    def saliency(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        margin, saliency = self._run(self._model, ("margin", "saliency"), batch)
-        saliency = saliency[:, : batch.input_ids.shape[1]]
-        return margin, saliency * batch.attention_mask.astype(saliency.dtype)
+    def saliency(self, batch: TokenBatch) -> Weighed:
+        margin, *by_token = self._run(self._model, self._outputs, batch)
+        n_tokens = batch.input_ids.shape[1]
+        return Weighed(
+            margin, *(values[:, :n_tokens] * batch.attention_mask.astype(values.dtype) for values in by_token)
+        )
 
     def _run(self, request: Any, outputs: tuple[str, ...], batch: TokenBatch) -> list[NDArray[np.float32]]:
         """The outputs for the rows of ``batch``, run in a shape that comes again."""
@@ -82,15 +86,23 @@ class OpenVINOBackend:
         attention_mask = (np.arange(24) < lengths[:, None]).astype(np.int64)  # (4, 24)
         input_ids = np.random.default_rng(0).integers(min(5, vocab_size - 1), vocab_size, (4, 24)) * attention_mask
         batch = TokenBatch(input_ids, attention_mask)
-        wanted_margin, wanted = exact.saliency(batch)
-        margin, found = self.saliency(batch)
+        wanted_margin, wanted, wanted_evidence = exact.saliency(batch)
+        margin, found, evidence = self.saliency(batch)
         off = max(np.abs(margin - wanted_margin).max(), np.abs(self.margins(batch) - wanted_margin).max())
-        weights = float((np.abs(found - wanted) / wanted.max(axis=1, keepdims=True)).max())
+        weights = _largest_share(found, wanted)
+        if evidence is not None and wanted_evidence is not None:
+            weights = max(weights, _largest_share(evidence, wanted_evidence))
         if not (off <= _TOLERANCE * max(1.0, float(np.abs(wanted_margin).max())) and weights <= _TOLERANCE):
             raise ModelError(
                 f"OpenVINO computes another model than onnxruntime here (margins differ by {off:.2g}, saliency by "
                 f"{weights:.2g} of its largest); use --backend onnx"
             )
+
+
+def _largest_share(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Largest difference of any token, as a share of the largest weight in its text."""
+    largest = np.abs(wanted).max(axis=1, keepdims=True)
+    return float((np.abs(found - wanted) / np.maximum(largest, np.finfo(np.float32).tiny)).max())
 
 
 @cache

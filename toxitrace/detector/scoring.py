@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,20 @@ from toxitrace.settings import Calibration
 
 # Of 512 to 8,192 none was faster in trials: more only takes more memory.
 MAX_PADDED_TOKENS = 2048
+
+
+class TokenWeights(NamedTuple):
+    """What weighs the tokens of one sequence, special tokens included."""
+
+    saliency: NDArray[np.float64]
+    """(T,) not scaled."""
+    ngram_evidence: NDArray[np.float64] | None = None
+    """(T,) see `Weighed`."""
+
+    def inner(self) -> TokenWeights:
+        """Without [CLS] and [SEP], which cover no characters."""
+        evidence = self.ngram_evidence
+        return TokenWeights(self.saliency[1:-1], None if evidence is None else evidence[1:-1])
 
 
 def margins(
@@ -33,19 +48,24 @@ def margins(
 
 def saliencies(
     backend: Backend, sequences: Sequence[Sequence[int]], pad_id: int, max_padded_tokens: int = MAX_PADDED_TOKENS
-) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-    """Margin of every sequence, and the un-normalised weight of each of its tokens, special tokens included.
+) -> tuple[NDArray[np.float64], list[TokenWeights]]:
+    """Margin of every sequence, and what weighs its tokens, special tokens included.
 
     Raises:
         ModelError: the model answered with something that is not a finite number.
     """
     found = np.zeros(len(sequences), dtype=np.float64)
-    result: list[NDArray[np.float64]] = [np.zeros(0)] * len(sequences)
+    result = [TokenWeights(np.zeros(0))] * len(sequences)
     for group in micro_batches([len(sequence) for sequence in sequences], max_padded_tokens):
-        found[group], weights = backend.saliency(pad([sequences[i] for i in group], pad_id))  # (B,), (B, T)
-        _check_finite(weights, backend, "saliency")
+        found[group], saliency, evidence = backend.saliency(pad([sequences[i] for i in group], pad_id))
+        _check_finite(saliency, backend, "saliency")
+        if evidence is not None:
+            _check_finite(evidence, backend, "evidence of n-grams")
         for row, index in enumerate(group):
-            result[index] = np.asarray(weights[row, : len(sequences[index])], dtype=np.float64)
+            tokens = row, slice(len(sequences[index]))
+            result[index] = TokenWeights(
+                saliency[tokens].astype(np.float64), None if evidence is None else evidence[tokens].astype(np.float64)
+            )
     _check_finite(found, backend, "margin")
     return found, result
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from toxitrace.detector.backend import TokenBatch
+from toxitrace.detector.backend import TokenBatch, Weighed
 from toxitrace.errors import MissingExtraError
 from toxitrace.settings import SaliencyKind
 
@@ -42,11 +42,17 @@ class TorchBackend:
             logits = self._classifier(*self._tensors(batch))  # (B, 2)
         return _numpy(logits[:, 1] - logits[:, 0])
 
-    def saliency(self, batch: TokenBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def saliency(self, batch: TokenBatch) -> Weighed:
+        import torch
+
         from toxitrace.saliency import margin_saliency
 
-        margin, saliency = margin_saliency(self._classifier, *self._tensors(batch), kind=self._kind)
-        return _numpy(margin), _numpy(saliency) * batch.attention_mask.astype(np.float32)
+        input_ids, attention_mask = self._tensors(batch)
+        margin, saliency = margin_saliency(self._classifier, input_ids, attention_mask, kind=self._kind)
+        mask = batch.attention_mask.astype(np.float32)
+        with torch.inference_mode():
+            evidence = self._classifier.ngram_evidence(input_ids)
+        return Weighed(_numpy(margin), _numpy(saliency) * mask, None if evidence is None else _numpy(evidence) * mask)
 
     def _tensors(self, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

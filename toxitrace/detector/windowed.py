@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toxitrace.detector.scoring import TokenWeights
 from toxitrace.text import TextTokenizer, TokenizedText, chars_to_token_mask, tokens_to_chars, windows
+from toxitrace.text.words import WordList
+
+
+class Words(NamedTuple):
+    """Words that a text is read in."""
+
+    list: WordList
+    share: float
+    """``ModelSettings.word_share``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,26 +55,55 @@ def windowed(tokens: TokenizedText, max_tokens: int, max_windows: int) -> Window
 
 
 def char_saliency(
-    text: WindowedText, weights: Sequence[tuple[int, NDArray[np.float64]]], separators: NDArray[np.bool_]
+    text: WindowedText,
+    weights: Sequence[tuple[int, TokenWeights]],
+    separators: NDArray[np.bool_],
+    ngram_evidence: float = 0.0,
+    words: Words | None = None,
 ) -> NDArray[np.float64]:
     """Put the token weights of some windows together.
 
     Every window is divided by its own largest weight over tokens that are more than separators (the scale of
     ``spans.scale_saliency``), since gradients of two windows share no unit; where windows overlap the larger counts.
+    What n-grams say for toxicity is added to that, and the sum scaled again; what they say against it is left out.
+    Then the tokens of a word are lifted towards its heaviest one: a reader takes words, not characters.
 
     Args:
         weights: (window, its token weights without special tokens).
         separators: (n_chars,) true at punctuation and white space.
+        ngram_evidence: what a unit of the n-grams' evidence, on the scale of margins, adds.
+        words: which tokens belong together, and how far they are lifted; None leaves every token its own weight.
 
     Returns:
         (n_chars,) in [0, 1]; 0 outside the given windows.
     """
     tokens = text.tokens
-    words = chars_to_token_mask(~separators, tokens.starts, tokens.ends)  # (T,)
+    counted = chars_to_token_mask(~separators, tokens.starts, tokens.ends)  # (T,)
     scaled = np.zeros(len(tokens.token_ids))
     for window, weight in weights:
         start, end = text.bounds[window]
-        top = weight[words[start:end]].max(initial=0.0)
-        if top > 0:
-            np.maximum(scaled[start:end], np.minimum(weight / top, 1.0), out=scaled[start:end])
+        own = _scaled(weight.saliency, counted[start:end])
+        if ngram_evidence and weight.ngram_evidence is not None:
+            own = _scaled(own + ngram_evidence * np.maximum(weight.ngram_evidence, 0.0), counted[start:end])
+        np.maximum(scaled[start:end], own, out=scaled[start:end])
+    if words is not None:
+        _lift(scaled, words, tokens.token_ids)
     return np.asarray(tokens_to_chars(scaled, tokens.starts, tokens.ends, tokens.n_chars), dtype=np.float64)
+
+
+def _scaled(weight: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The weights with the largest of the tokens that count being 1, none larger; 0 where none of them has any."""
+    top = weight[counted].max(initial=0.0)
+    return np.minimum(weight / top, 1.0) if top > 0 else np.zeros_like(weight)
+
+
+def _lift(scaled: NDArray[np.float64], words: Words, token_ids: NDArray[np.int64]) -> None:
+    """Lift the tokens of each word towards its heaviest one, in place."""
+    weighed = np.flatnonzero(scaled)
+    if not len(weighed):
+        return
+    first, last = int(weighed[0]), int(weighed[-1]) + 1  # of a long text most has no weight
+    for start, end in words.list.bounds(token_ids[first:last].tolist()):
+        if end - start > 1:
+            word = scaled[first + start : first + end]
+            word += words.share * (word.max() - word)

@@ -55,6 +55,11 @@ class Classifier(nn.Module):
         logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
+    def ngram_evidence(self, input_ids: Tensor) -> Tensor | None:
+        """(B, T): what n-grams that judge beside the encoder add to the margin by each token; None: there are none."""
+        ngrams = getattr(self.model, "ngram_margin", None)
+        return None if ngrams is None else ngrams.token_evidence(input_ids)
+
     @property
     def max_positions(self) -> int:
         """Longest input in tokens."""

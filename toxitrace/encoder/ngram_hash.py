@@ -25,3 +25,10 @@ def sum_of(terms: Sequence[Tensor]) -> Tensor:
 def shifted(input_ids: Tensor, back: int) -> Tensor:
     """(B, T): the token so many places before each; [PAD] before the first."""
     return functional.pad(input_ids, (back, 0))[:, : input_ids.shape[1]] if back else input_ids
+
+
+def pulled(values: Tensor, ahead: int) -> Tensor:
+    """(B, T, ...): what stands so many places after each; 0 after the last."""
+    if not ahead:
+        return values
+    return functional.pad(values, (0, 0) * (values.dim() - 2) + (0, ahead))[:, ahead:]

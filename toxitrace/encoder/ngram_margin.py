@@ -7,6 +7,7 @@ weights, scaled to length 1 for every text:
     z(text) = bias + Σ_n a_n / sqrt(Σ_n q_n),  a_n = idf_n · w_n,  q_n = idf_n²,  over the different n-grams n known.
 
 z does not depend on the word embeddings, so the gradient of the margin, and with it the saliency, is the encoder's.
+What z says of each token needs no gradient: an n-gram's part of the sum is shared out evenly among its tokens.
 
 An n-gram has a bucket and a name, two hashes. The bucket holds the weights of one n-gram alone and that one's name:
 an n-gram of another name is unknown, instead of borrowing weights that are not its own.
@@ -22,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toxitrace.encoder.ngram_hash import N_SPECIAL, shifted, sum_of
+from toxitrace.encoder.ngram_hash import N_SPECIAL, pulled, shifted, sum_of
 
 NAMES = 65_521  # a prime below 2^16: one strange n-gram in so many takes an owner's weights
 NO_OWNER = -1
@@ -69,15 +70,20 @@ class NgramMargin(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """(B, T) -> (B,)."""
+        return self.token_evidence(input_ids).sum(-1) + self.bias
+
+    def token_evidence(self, input_ids: Tensor) -> Tensor:
+        """(B, T): how much each token adds to z by its share in n-grams; 0 at special tokens and padding."""
         evidence = squares = self.evidence.new_zeros(())
-        for ngrams in self.ngrams(input_ids):
+        for order, ngrams in zip(MARGIN_MULTIPLIERS, self.ngrams(input_ids), strict=True):
             known = ngrams.real & (self.names[ngrams.bucket] == ngrams.name)  # (B, T)
             same = (ngrams.bucket[:, :, None] == ngrams.bucket[:, None]) & known[:, None]  # (B, T, T)
             times = same.to(self.evidence.dtype).sum(-1).clamp_min(1)  # (B, T): an n-gram counts once, however often
             share = known.to(self.evidence.dtype) / times
-            evidence = evidence + (self.evidence[ngrams.bucket] * share).sum(-1)  # (B,)
-            squares = squares + (self.squares[ngrams.bucket] * share).sum(-1)
-        return evidence / (squares + _NOTHING).sqrt() + self.bias
+            ending = self.evidence[ngrams.bucket] * share / order  # (B, T), at the n-gram's last token
+            evidence = evidence + sum_of([pulled(ending, ahead) for ahead in range(order)])
+            squares = squares + (self.squares[ngrams.bucket] * share).sum(-1, keepdim=True)  # (B, 1)
+        return evidence / (squares + _NOTHING).sqrt()
 
     def ngrams(self, input_ids: Tensor) -> Iterator[Ngrams]:
         """Hashes of all n-grams of (B, T) ids, one order after the other."""

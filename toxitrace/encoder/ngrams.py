@@ -27,7 +27,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from toxitrace.encoder.ngram_hash import N_SPECIAL, shifted, sum_of
+from toxitrace.encoder.ngram_hash import N_SPECIAL, pulled, shifted, sum_of
 from toxitrace.encoder.ngram_margin import NgramMargin, add_ngram_margin
 
 # order -> multipliers of its tokens, last token first, one row for either half of the vector; primes. Two halves with
@@ -63,17 +63,12 @@ class NgramTable(nn.Module):
             ending = torch.cat([functional.embedding(b, self.weight) for b in buckets], dim=-1)  # (B, T, D)
             ending = ending * real[..., None].to(ending.dtype)
             for ahead in range(order):  # every token that the n-gram covers has its vector
-                total = total + _pulled(ending, ahead)
+                total = total + pulled(ending, ahead)
         return total
 
     def terms(self, tokens: list[Tensor], multipliers: tuple[int, ...]) -> list[Tensor]:
         """What each token, (B, T), gives to the hash of its n-gram; ids below 2^17 cannot overflow."""
         return [token * multiplier for token, multiplier in zip(tokens, multipliers, strict=True)]
-
-
-def _pulled(vectors: Tensor, ahead: int) -> Tensor:
-    """(B, T, D): the vector so many places after each; 0 after the last."""
-    return functional.pad(vectors, (0, 0, 0, ahead))[:, ahead:] if ahead else vectors
 
 
 class NgramEmbedding(nn.Embedding):

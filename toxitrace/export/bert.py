@@ -43,6 +43,8 @@ def is_plain_bert(model: PreTrainedModel) -> bool:
 class BertGraph(nn.Module):
     """``input_ids, attention_mask`` (B, T) -> margin (B,), probability (B,) and, with gradients, saliency (B, T).
 
+    Of a model with n-grams that judge beside the encoder, a fourth output with gradients: their evidence (B, T).
+
     Args:
         model: one for which ``is_plain_bert`` holds; its weights are shared, not copied, where their layout allows.
         calibration: baked into the probability.
@@ -101,8 +103,10 @@ class BertGraph(nn.Module):
         first, last_saved = self.last(x.view(batch, tokens, -1), bias[:, 0])  # (B, D)
         pooled = torch.tanh(self.pooler(first))
         margin = torch.addmm(self.head_bias, pooled, self.head).squeeze(1)  # (B, D) -> (B,)
+        evidence: tuple[Tensor, ...] = ()
         if self.ngram_margin is not None:
-            margin = margin + self.ngram_margin(input_ids)  # its gradient at the word embeddings is 0
+            by_token = self.ngram_margin.token_evidence(input_ids)  # (B, T); its gradient at the word embeddings is 0
+            evidence, margin = (by_token,), margin + by_token.sum(-1) + self.ngram_margin.bias
         probability = torch.sigmoid(self.calibration.scale * margin + self.calibration.offset)
         if not self.gradients:
             return margin, probability
@@ -116,7 +120,7 @@ class BertGraph(nn.Module):
             saliency = (squared + EPSILON).sqrt()
         else:
             saliency = ((direction * words.flatten(0, 1)).sum(-1) * length.squeeze(-1)).abs()
-        return margin, probability, saliency.view(batch, tokens) * mask
+        return margin, probability, saliency.view(batch, tokens) * mask, *evidence
 
 
 class _LayerSaved(NamedTuple):

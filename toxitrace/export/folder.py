@@ -23,6 +23,7 @@ from toxitrace.export.storage import write_pair
 from toxitrace.export.verify import TOLERANCE, Differences, measure, require_exact
 from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings, save_settings
 from toxitrace.text.tokenize import TOKENIZER_FILE
+from toxitrace.text.words import WORDS_FILE
 from toxitrace.versions import package_versions
 
 # A protobuf file holds at most 2 GiB; some room is left for the graph.
@@ -76,6 +77,8 @@ def export_model(
         raise ModelError(f"{source} is an export already; name the model folder that `toxitrace train` wrote")
     if not (source / TOKENIZER_FILE).is_file():
         raise ModelError(f"{source} has no {TOKENIZER_FILE}; train the model again, or copy the file there")
+    if settings.word_share and not (source / WORDS_FILE).is_file():
+        raise ModelError(f"{source} has no {WORDS_FILE}; its spans need it: make it with scripts/count_words.py")
     classifier = load_classifier(source)
     if settings.max_tokens > classifier.max_positions:
         raise ModelError(
@@ -92,7 +95,8 @@ def export_model(
     with part_folder as name:
         part = Path(name)
         differences = _write_graphs(classifier, settings, precision, part)
-        shutil.copyfile(source / TOKENIZER_FILE, part / TOKENIZER_FILE)
+        for file in (TOKENIZER_FILE, WORDS_FILE) if settings.word_share else (TOKENIZER_FILE,):
+            shutil.copyfile(source / file, part / file)
         note = _note(part, precision, differences)
         save_settings(replace(settings, notes=settings.notes | {"export": note}), part)
         sizes = {path.name: path.stat().st_size for path in sorted(part.iterdir())}
@@ -103,7 +107,7 @@ def export_model(
 def _write_graphs(classifier: Classifier, settings: ModelSettings, precision: Precision, folder: Path) -> Differences:
     """Write both graphs and measure them; the exact ones first, whatever the precision."""
     model, forward = (
-        to_onnx(build_graph(classifier, settings.calibration, settings.saliency, gradients), gradients)
+        to_onnx(build_graph(classifier, settings.calibration, settings.saliency, gradients))
         for gradients in (True, False)
     )
     write_pair(_copy(model), _copy(forward), folder)
@@ -129,7 +133,7 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _note(folder: Path, precision: Precision, differences: Differences) -> dict[str, Any]:
-    files = (MODEL_FILE, CLASSIFIER_FILE, TOKENIZER_FILE)
+    files = [n for n in (MODEL_FILE, CLASSIFIER_FILE, TOKENIZER_FILE, WORDS_FILE) if (folder / n).is_file()]
     return {
         "precision": precision,
         "tolerance": TOLERANCE if precision == "fp32" else None,
@@ -142,6 +146,7 @@ def _note(folder: Path, precision: Precision, differences: Differences) -> dict[
 def _publish(part: Path, target: Path) -> None:
     """Move the files over; until the last one, the settings, is there, readers see no model, never a mix of two."""
     target.mkdir(exist_ok=True)
-    (target / SETTINGS_FILE).unlink(missing_ok=True)
+    for name in (SETTINGS_FILE, WORDS_FILE):  # not every model has the second
+        (target / name).unlink(missing_ok=True)
     for path in sorted(part.iterdir(), key=lambda path: path.name == SETTINGS_FILE):
         os.replace(path, target / path.name)

@@ -29,7 +29,8 @@ def build_graph(
         gradients: False leaves the saliency out.
 
     Returns:
-        ``input_ids, attention_mask`` (B, T) int64 -> margin (B,), probability (B,), saliency (B, T) unscaled.
+        ``input_ids, attention_mask`` (B, T) int64 -> margin (B,), probability (B,), saliency (B, T) unscaled and,
+        of a model with n-grams that judge beside the encoder, their evidence (B, T).
     """
     if is_plain_bert(classifier.model):
         return BertGraph(classifier.model, calibration, kind, gradients)

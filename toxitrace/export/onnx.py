@@ -18,31 +18,33 @@ from torch import nn
 from toxitrace.errors import ModelError
 
 INPUTS = ("input_ids", "attention_mask")
-OUTPUTS = ("margin", "probability", "saliency")
+# In the order of a graph's outputs; it has the first two, three or all.
+OUTPUTS = ("margin", "probability", "saliency", "ngram_evidence")
 # The newest operator set whose operators onnxruntime 1.19 all has, and one that torch writes without conversion.
 _OPSET = 18
 # Constants of a graph (shapes, axes, epsilons) are smaller.
 _MIN_WEIGHT_ELEMENTS = 16
 
 
-def to_onnx(graph: nn.Module, gradients: bool = True) -> onnx.ModelProto:
+def to_onnx(graph: nn.Module) -> onnx.ModelProto:
     """Export a graph of plain operations with any batch size and length.
 
     Args:
         graph: what ``build_graph`` returned.
-        gradients: whether it gives the saliency too.
 
     Raises:
         ModelError: torch cannot express the model in ONNX.
     """
     input_ids = torch.arange(10).view(2, 5) % 7
-    names = OUTPUTS if gradients else OUTPUTS[:2]
+    mask = torch.ones_like(input_ids)
+    with torch.inference_mode():
+        names = OUTPUTS[: len(graph.eval()(input_ids, mask))]
     axes = {0: "batch", 1: "length"}
     try:
         with _quiet():
             exported = torch.onnx.export(
-                graph.eval(),
-                (input_ids, torch.ones_like(input_ids)),
+                graph,
+                (input_ids, mask),
                 dynamo=True,
                 dynamic_shapes=(axes, axes),
                 input_names=list(INPUTS),

@@ -39,6 +39,8 @@ class Differences:
     """Of either graph, absolute."""
     classifier_margin: float
     """Of ``classifier.onnx``, as a share of the largest margin."""
+    ngram_evidence: float = 0.0
+    """As a share of the largest evidence; 0 for models without n-grams that judge beside the encoder."""
 
     def to_dict(self) -> dict[str, float]:
         return dataclasses.asdict(self)
@@ -60,24 +62,31 @@ def measure(folder: Path, classifier: Classifier, settings: ModelSettings, seed:
     reference = copy.deepcopy(classifier).eval().double()
     full, forward = _session(folder / MODEL_FILE), _session(folder / CLASSIFIER_FILE)
     margin_errors, forward_errors, probability_errors, saliency_errors = [0.0], [0.0], [0.0], [0.0]
-    largest_margin = np.finfo(np.float32).tiny
+    evidence_errors = [0.0]
+    largest_margin = largest_evidence = float(np.finfo(np.float32).tiny)
     for input_ids, attention_mask in _inputs(classifier, settings.max_tokens, seed):
         result = saliency_pass(reference, input_ids, attention_mask, kind=settings.saliency)
         margin = (result.logits[:, 1] - result.logits[:, 0]).numpy()  # (B,)
         probability = 1 / (1 + np.exp(-(settings.calibration.scale * margin + settings.calibration.offset)))
         feeds = {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()}
-        full_margin, full_probability, saliency = full.run(["margin", "probability", "saliency"], feeds)
+        full_margin, full_probability, saliency, *evidence = full.run(None, feeds)
         forward_margin, forward_probability = forward.run(["margin", "probability"], feeds)
         margin_errors.append(_distance(full_margin, margin))
         forward_errors.append(_distance(forward_margin, margin))
         probability_errors += [_distance(found, probability) for found in (full_probability, forward_probability)]
         saliency_errors.append(_saliency_distance(saliency, result.saliency.numpy(), attention_mask.numpy()))
-        largest_margin = max(largest_margin, np.abs(margin).max())
+        largest_margin = max(largest_margin, float(np.abs(margin).max()))
+        with torch.inference_mode():
+            wanted = reference.ngram_evidence(input_ids)  # (B, T)
+        if wanted is not None:
+            evidence_errors.append(_distance(evidence[0], wanted.numpy()))
+            largest_evidence = max(largest_evidence, float(wanted.abs().max()))
     return Differences(
         margin=float(np.max(margin_errors) / largest_margin),
         saliency=float(np.max(saliency_errors)),
         probability=float(np.max(probability_errors)),
         classifier_margin=float(np.max(forward_errors) / largest_margin),
+        ngram_evidence=float(np.max(evidence_errors) / largest_evidence),
     )
 
 

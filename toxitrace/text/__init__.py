@@ -7,11 +7,13 @@ from toxitrace.text.segment import segment
 from toxitrace.text.tokenize import TextTokenizer, TokenizedText
 from toxitrace.text.traditional import traditional_to_simplified
 from toxitrace.text.windows import windows
+from toxitrace.text.words import WordList
 
 __all__ = [
     "FoldedText",
     "TextTokenizer",
     "TokenizedText",
+    "WordList",
     "chars_to_token_mask",
     "fold",
     "is_invisible",
