@@ -4,15 +4,16 @@
     python benchmarks/default_spans.py --model runs/default
 
 BiCSE's parameters are chosen as for the shipped model, on dev_gold and the CNTP third with equal weight, but from four
-fifths of each for the last fifth, five times; top-k's ratio likewise. Beside them: parameters chosen on the other part
-alone, and every character marked. Spans are forced and only toxic texts with evidence count, as in the paper.
+fifths of each for the last fifth, five times; top-k's ratio likewise. Beside them: what n-grams' evidence and the list
+of words add to the gradient, each with BiCSE tuned anew; parameters chosen on the other part alone; every character
+marked. Spans are forced and only toxic texts with evidence count, as in the paper.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from toxitrace.assessment import measure
 from toxitrace.config import DataConfig, Paths
 from toxitrace.data.load import load_labelled
 from toxitrace.data.rowfile import write_json
+from toxitrace.detector import Detector
 from toxitrace.evaluation import score_spans, tune_bicse, tune_topk
 from toxitrace.spans import bicse, topk
 from toxitrace.text import separator_mask
@@ -68,12 +70,17 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="folder, or default for the shipped model")
     parser.add_argument("--output", type=Path, default=RESULTS / "default_spans.json")
     args = parser.parse_args()
-    texts = _measured(args.model)
+    detector = toxitrace.load(None if args.model == "default" else args.model)
+    texts = _measured(detector)
     folds = np.random.default_rng(0).integers(0, N_FOLDS, len(texts.gold))
     of = np.array(texts.parts)
     names = list(dict.fromkeys(texts.parts))
     found = {
         "BiCSE, cross-fitted": _cross_fitted(texts, folds, Texts.bicse),
+        **{
+            f"BiCSE, cross-fitted, {name}": _cross_fitted(_measured(one), folds, Texts.bicse)
+            for name, one in _parts_of(detector).items()
+        },
         "top-k, cross-fitted": _cross_fitted(texts, folds, Texts.topk),
         "BiCSE, tuned on the other part": _by_fold(texts, [(of != name, of == name) for name in names], Texts.bicse),
         "every character": [[(0, len(saliency))] for saliency in texts.saliencies],
@@ -92,7 +99,21 @@ def main() -> None:
     print(_table(result))
 
 
-def _measured(model: str) -> Texts:
+def _parts_of(detector: Detector) -> dict[str, Detector]:
+    """The same model with less in what spans are cut from; none for a model that has the gradient alone."""
+    own = detector.settings
+    changes: dict[str, dict[str, float]] = {}
+    if own.ngram_evidence or own.word_share:
+        changes["of the gradient alone"] = {"ngram_evidence": 0.0, "word_share": 0.0}
+    if own.ngram_evidence and own.word_share:
+        changes |= {"without words": {"word_share": 0.0}, "without n-grams' evidence": {"ngram_evidence": 0.0}}
+    return {
+        name: Detector(detector.backend, detector.tokenizer, replace(own, **change), words=detector.words)
+        for name, change in changes.items()
+    }
+
+
+def _measured(detector: Detector) -> Texts:
     shared = require_shared()
     sources = {
         "dev_gold": DataConfig(
@@ -100,7 +121,6 @@ def _measured(model: str) -> Texts:
         ),
         "CNTP third": DataConfig(train=Paths([str(shared / "cntp/toxic.jsonl")])),
     }
-    detector = toxitrace.load(None if model == "default" else model)
     texts = Texts([], [], [], [])
     for name, source in sources.items():
         examples = [example for example in load_labelled(source).train if example.spans]

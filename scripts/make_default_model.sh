@@ -20,14 +20,19 @@ if [ ! -e runs/teacher-encoders.jsonl ]; then
     --output runs/teacher-encoders.jsonl --work runs/teacher-encoders
 fi
 # The gradient losses give spans and cost verdicts, and how much depends on when they set in; the mean of trainings that
-# differ in this keeps most of both, and n-grams that judge beside the encoder make up for the rest (MODEL_CARD.md).
+# differ in this keeps most of both, and n-grams that judge beside the encoder make up for the rest. Spans are cut from
+# gradients, what the n-grams say of each token, and words (MODEL_CARD.md).
 train --output runs/default # warm-up, kept beside it, then all losses
 train --output runs/default-direct --schedule.warmup_epochs 0 --schedule.keep_warmup false --optim.ema_decay 0
 train --output runs/default-long --schedule.warmup_epochs 0 --schedule.keep_warmup false --schedule.joint_epochs 2 \
   --data.teacher runs/teacher-encoders.jsonl --data.teacher_weight 0.7
 "$python" scripts/average_models.py runs/default runs/default/warm-up runs/default-direct runs/default-long \
   --weights 1 1 3 3 --output runs/default-mean
-"$python" scripts/add_ngram_margin.py --model runs/default-mean --config $recipe --output runs/default-wide
+if [ ! -e runs/words.txt ]; then
+  "$python" scripts/count_words.py --config configs/pretrain-small.yaml --output runs/words.txt
+fi
+"$python" scripts/add_ngram_margin.py --model runs/default-mean --config $recipe --words runs/words.txt \
+  --output runs/default-wide
 PYTHON=$python bash benchmarks/evaluate_cold.sh runs/default-wide default
 "$python" -m toxitrace export --model runs/default-wide --output exports/default --precision fp16
 "$python" benchmarks/default_model.py

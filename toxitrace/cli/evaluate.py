@@ -77,7 +77,7 @@ def run(config: Any) -> int:
     hashes = hash_sources([*config.data, *config.spans])
     if config.tune:
         settings = tune(measurement, detector.settings, what, data.files)
-        detector = Detector(detector.backend, detector.tokenizer, settings, config.threshold)
+        detector = Detector(detector.backend, detector.tokenizer, settings, config.threshold, words=detector.words)
         _store(settings, folder, part, what, hashes)
     report = assess(
         measurement,
