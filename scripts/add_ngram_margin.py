@@ -3,7 +3,8 @@
     python scripts/add_ngram_margin.py --model runs/default-mean --config configs/default.yaml \
         --words runs/words.txt --output runs/default-wide
 
-The n-grams learn from the recipe's training texts and soft labels. How much they count beside the encoder is the
+The n-grams learn from the recipe's training texts and soft labels, and from a share of the texts with a word disguised
+(`toxitrace.data.disguises`), which here costs no training of the encoder. How much they count beside the encoder is the
 ratio of two logistic weights on the recipe's development texts, and the encoder learns nothing new: its saliency stays
 the same to the last bit. What the n-grams say of each token is added to it when spans are cut, and a word's tokens
 are lifted to its heaviest one. Threshold and calibration begin anew, span parameters are the old model's: tune them.
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--buckets", type=int, default=262_139, help="a prime; eight bytes each in the export")
     parser.add_argument("--max-ngrams", type=int, default=150_000)
     parser.add_argument("--inverse-l2", type=float, default=2.0, help="C of scikit-learn's LogisticRegression")
+    parser.add_argument("--disguises", type=float, default=0.3, help="share of the texts that come again, disguised")
     parser.add_argument("--evidence", type=float, default=0.25, help="ngram_evidence of the model's settings")
     parser.add_argument("--words", type=Path, help="what scripts/count_words.py wrote; without, words play no part")
     parser.add_argument("--word-share", type=float, default=0.7, help="word_share of the settings, with --words")
@@ -60,7 +62,7 @@ def main() -> None:
     if classifier.model.ngram_margin is not None:
         raise SystemExit(f"{args.model} has n-grams that judge already; start from the model before")
     config = build_config(build_parser().parse_args(["--config", args.config]), TrainConfig)
-    data = load_labelled(replace(config.data, teacher=Paths(), clauses=False, disguises=0.0), seed=1)
+    data = load_labelled(replace(config.data, teacher=Paths(), clauses=False, disguises=args.disguises), seed=1)
     soft = config.data.doubtful_label if config.data.soften_doubtful else None
     tokenizer = TextTokenizer.load(args.model, settings.fold)
     fitted = fit_ngram_margin(
@@ -74,7 +76,7 @@ def main() -> None:
     scale_margin(fitted.margin, weight)
     notes = {
         "ngrams": fitted.n_ngrams, "wanted": fitted.n_wanted, "buckets": args.buckets, "inverse_l2": args.inverse_l2,
-        "weight": round(weight, 4),
+        "disguises": args.disguises, "weight": round(weight, 4),
     }  # fmt: skip
     made = replace(
         settings, threshold=0.5, calibration=Calibration(), data_sha256=settings.data_sha256 | data.sha256,

@@ -1,7 +1,7 @@
 """An export back into a model folder, to go on training from it, average it with others or export it again.
 
-    python scripts/restore_export.py --export exports/default --output runs/shipped
-    toxitrace train --config configs/cold-scratch-small.yaml --encoder.name runs/shipped     # from the shipped model
+python scripts/restore_export.py --export exports/default --output runs/shipped
+toxitrace train --config configs/cold-scratch-small.yaml --encoder.name runs/shipped     # from the shipped model
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ def test_every_backend_has_the_same_evidence(wide: Classifier, folder: Path, tmp
     assert np.abs(wanted).max() > 0.1
     backends: list[Backend] = [TorchBackend(wide), OnnxBackend(tmp_path)]
     if importlib.util.find_spec("openvino"):
-        backends.append(OpenVINOBackend(tmp_path, 60, threads=1))
+        backends.append(OpenVINOBackend(tmp_path, TOKENIZER.get_vocab_size(), threads=1))
     for backend in backends:
         found = backend.saliency(batch).ngram_evidence
         assert found is not None
