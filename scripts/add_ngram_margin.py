@@ -61,6 +61,8 @@ def main() -> None:
         raise SystemExit(f"{args.model} is no encoder with n-grams of its own (encoder.scratch.ngram_buckets)")
     if classifier.model.ngram_margin is not None:
         raise SystemExit(f"{args.model} has n-grams that judge already; start from the model before")
+    if args.words and not args.words.is_file():
+        raise SystemExit(f"--words {args.words} does not exist; make it with scripts/count_words.py")
     config = build_config(build_parser().parse_args(["--config", args.config]), TrainConfig)
     data = load_labelled(replace(config.data, teacher=Paths(), clauses=False, disguises=args.disguises), seed=1)
     soft = config.data.doubtful_label if config.data.soften_doubtful else None

@@ -36,6 +36,8 @@ def main() -> None:
     settings = [load_settings(folder) for folder in args.models]
     _require_same_reading(args.models, settings)
     weights = [load_file(folder / WEIGHTS_FILE) for folder in args.models]
+    if any(name.startswith("ngram_margin.") for one in weights for name in one):
+        raise SystemExit("a model has n-grams that judge beside it; average encoders, then scripts/add_ngram_margin.py")
     shapes = [{name: tuple(tensor.shape) for name, tensor in one.items()} for one in weights]
     if any(shape != shapes[0] for shape in shapes):
         raise SystemExit("the models are of different sizes; average trainings of one encoder")
@@ -61,6 +63,8 @@ def main() -> None:
     made = replace(
         settings[0],
         threshold=0.5,
+        ngram_evidence=0.0,
+        word_share=0.0,
         bicse=BiCSEParams(),
         calibration=Calibration(),
         training={},

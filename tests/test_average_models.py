@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from toxitrace.config import EncoderConfig, ScratchConfig  # noqa: E402
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer  # noqa: E402
@@ -67,3 +67,12 @@ def test_every_model_needs_a_weight_above_zero(tmp_path: Path, weights: str) -> 
     done = _average(one, one, output=tmp_path / "mean", weights=weights)
     assert done.returncode == 2
     assert "expected one above 0 for each of 2 models" in done.stderr
+
+
+def test_models_with_ngrams_that_judge_are_refused(tmp_path: Path) -> None:
+    one = _model(tmp_path / "one", 1)
+    weights = load_file(one / "model.safetensors") | {"ngram_margin.bias": torch.zeros(1)}
+    save_file(weights, one / "model.safetensors", metadata={"format": "pt"})
+    done = _average(one, one, output=tmp_path / "mean")
+    assert done.returncode == 1
+    assert "average encoders, then scripts/add_ngram_margin.py" in done.stderr

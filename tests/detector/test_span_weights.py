@@ -47,8 +47,9 @@ def test_evidence_makes_spans() -> None:
     assert [span.text for span in detector.predict(TEXT).spans] == ["笨蛋", "早上"]
 
 
-def test_a_model_without_ngrams_does_without() -> None:
-    assert weights(TEXT, replace(WIDE, ngram_evidence=1.0), evidence=None) == weights(TEXT, WIDE)
+def test_evidence_that_is_wanted_and_missing_is_an_error() -> None:
+    with pytest.raises(ModelError, match=r"ngram_evidence is 1.0, but its graph gives none"):
+        weights(TEXT, replace(WIDE, ngram_evidence=1.0), evidence=None)
 
 
 def test_a_words_tokens_are_lifted_to_its_heaviest() -> None:
@@ -84,6 +85,16 @@ def test_a_word_across_two_windows_is_one_word() -> None:
     found = char_saliency(cut, by_window, separator_mask(text), words=Words(WORDS, 1.0))
     assert found[6:].tolist() == [1.0, 1.0, 1.0]
     assert found[:5].max() < 1
+
+
+def test_what_no_window_covers_is_not_lifted() -> None:
+    text = "今天吃了早上好今天吃了早"
+    cut = windowed(text_tokenizer().tokenize([text])[0], 7, 10)
+    (start, end) = cut.bounds[0]
+    assert text[:end].endswith("早")
+    found = char_saliency(cut, [(0, TokenWeights(np.ones(end - start)))], separator_mask(text), words=Words(WORDS, 1.0))
+    assert found[:end].tolist() == [1.0] * end
+    assert not found[end:].any()
 
 
 def test_a_text_without_weights_has_no_words_to_lift() -> None:

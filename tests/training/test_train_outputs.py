@@ -9,10 +9,11 @@ import torch
 from tiny_runs import SAMPLES, Killed, mild_data, read_jsonl, tiny_config, watched
 
 from toxitrace.config import DataConfig, Paths
+from toxitrace.detector import load
 from toxitrace.encoder.folder import load_classifier
 from toxitrace.errors import DataError
 from toxitrace.saliency import margin_saliency
-from toxitrace.settings import load_settings
+from toxitrace.settings import load_settings, save_settings
 from toxitrace.text.align import spans_to_token_mask
 from toxitrace.text.tokenize import TextTokenizer
 from toxitrace.training.train import train
@@ -108,3 +109,14 @@ def test_gradient_losses_move_the_saliency_onto_the_evidence(tmp_path: Path) -> 
         train(config)
         shares[weight] = _evidence_share(config.output)
     assert shares[0.5] > shares[0.0] + 0.15
+
+
+def test_what_spans_are_cut_from_is_kept_when_a_training_goes_on_from_a_model(tmp_path: Path, mild: DataConfig) -> None:
+    first = train(tiny_config(tmp_path / "first", mild, schedule={"joint_epochs": 0}))[0]
+    save_settings(replace(load_settings(first), word_share=0.5), first)
+    (Path(first) / "words.txt").write_text("今天\t3\n", encoding="utf-8")
+    second = train(tiny_config(tmp_path / "second", mild, encoder={"name": str(first)}, schedule={"joint_epochs": 0}))[
+        0
+    ]
+    assert load_settings(second).word_share == 0.5
+    assert load(second).predict("今天天气不错", force_spans=True).spans

@@ -20,7 +20,8 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="toxitrace export",
         description="Write a model as ONNX: model.onnx gives margin, probability and the exact gradient saliency of "
-        "every token, classifier.onnx the first two. The graphs are compared with torch in double precision on fresh "
+        "every token (and what n-grams say of it, where they judge beside the encoder), classifier.onnx the first two. "
+        "The graphs are compared with torch in double precision on fresh "
         "inputs; one that differs is not written.",
     )
     parser.add_argument("--model", metavar="DIR", required=True, help="model folder of `toxitrace train`")

@@ -23,7 +23,8 @@ class Explanation:
         spans: the toxic words, in reading order; empty for a clean text unless forced.
         saliency: (n_chars,) weight of every character in [0, 1], the heaviest token of a window being 1.
             It is the length of the margin's gradient; of a model whose spans count n-grams too
-            (``ModelSettings.ngram_evidence``), that and their evidence.
+            (``ModelSettings.ngram_evidence``), that and their evidence; with a list of words (``word_share``), a word's
+            characters are lifted to its heaviest one.
             In a long text only the windows that decide the verdict have weights, the others are 0.
         truncated: whether part of the text was left unread because it is too long.
     """

@@ -42,7 +42,8 @@ def load(
         model: a model or export folder, or a hub name; None takes the model shipped with the package.
         backend: ``auto`` runs an export with onnxruntime if the folder has one, else the weights with torch;
             ``openvino`` runs an export faster and less exactly, in bf16 where the processor has it. A `Backend` of
-            your own runs the weights wherever it likes; of the folder only tokenizer, settings and words are read.
+            your own runs the weights wherever it likes; of the folder only tokenizer, settings and words are read,
+            and ``threads`` is its own affair.
         threshold: calibrated probability from which a text is toxic; None takes the model's own.
         threads: CPU threads; None lets the backend take the cores it may use.
 

@@ -94,8 +94,8 @@ class OpenVINOBackend:
             weights = max(weights, _largest_share(evidence, wanted_evidence))
         if not (off <= _TOLERANCE * max(1.0, float(np.abs(wanted_margin).max())) and weights <= _TOLERANCE):
             raise ModelError(
-                f"OpenVINO computes another model than onnxruntime here (margins differ by {off:.2g}, saliency by "
-                f"{weights:.2g} of its largest); use --backend onnx"
+                f"OpenVINO computes another model than onnxruntime here (margins differ by {off:.2g}, tokens' weights "
+                f"by {weights:.2g} of the largest); use --backend onnx"
             )
 
 

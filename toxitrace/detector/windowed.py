@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toxitrace.detector.scoring import TokenWeights
+from toxitrace.errors import ModelError
 from toxitrace.text import TextTokenizer, TokenizedText, chars_to_token_mask, tokens_to_chars, windows
-from toxitrace.text.words import WordList
+from toxitrace.text.words import MAX_WORD_TOKENS, WordList
 
 
 class Words(NamedTuple):
@@ -76,6 +77,9 @@ def char_saliency(
 
     Returns:
         (n_chars,) in [0, 1]; 0 outside the given windows.
+
+    Raises:
+        ModelError: evidence of n-grams is to count and there is none.
     """
     tokens = text.tokens
     counted = chars_to_token_mask(~separators, tokens.starts, tokens.ends)  # (T,)
@@ -83,7 +87,12 @@ def char_saliency(
     for window, weight in weights:
         start, end = text.bounds[window]
         own = _scaled(weight.saliency, counted[start:end])
-        if ngram_evidence and weight.ngram_evidence is not None:
+        if ngram_evidence:
+            if weight.ngram_evidence is None:
+                raise ModelError(
+                    f"the model's ngram_evidence is {ngram_evidence}, but its graph gives none: the files are of two "
+                    "exports, or a back end does not ask for it; export the model again, or return it"
+                )
             own = _scaled(own + ngram_evidence * np.maximum(weight.ngram_evidence, 0.0), counted[start:end])
         np.maximum(scaled[start:end], own, out=scaled[start:end])
     if words is not None:
@@ -102,8 +111,9 @@ def _lift(scaled: NDArray[np.float64], words: Words, token_ids: NDArray[np.int64
     weighed = np.flatnonzero(scaled)
     if not len(weighed):
         return
-    first, last = int(weighed[0]), int(weighed[-1]) + 1  # of a long text most has no weight
+    # of a long text most has no weight
+    first, last = max(int(weighed[0]) - MAX_WORD_TOKENS, 0), int(weighed[-1]) + MAX_WORD_TOKENS
     for start, end in words.list.bounds(token_ids[first:last].tolist()):
         if end - start > 1:
             word = scaled[first + start : first + end]
-            word += words.share * (word.max() - word)
+            word += words.share * (word.max() - word) * (word > 0)  # nothing outside of the windows

@@ -1,4 +1,7 @@
-"""Export folders: ``model.onnx, classifier.onnx, tokenizer.json, toxitrace.json``, checked before they are written."""
+"""Export folders: ``model.onnx, classifier.onnx, tokenizer.json, toxitrace.json``, checked before they are written.
+
+Of a model whose spans keep words whole, ``words.txt`` too.
+"""
 
 from __future__ import annotations
 

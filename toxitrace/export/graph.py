@@ -30,7 +30,7 @@ def build_graph(
 
     Returns:
         ``input_ids, attention_mask`` (B, T) int64 -> margin (B,), probability (B,), saliency (B, T) unscaled and,
-        of a model with n-grams that judge beside the encoder, their evidence (B, T).
+        of a plain BERT with n-grams that judge beside it, their evidence (B, T).
     """
     if is_plain_bert(classifier.model):
         return BertGraph(classifier.model, calibration, kind, gradients)

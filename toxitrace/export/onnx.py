@@ -37,10 +37,10 @@ def to_onnx(graph: nn.Module) -> onnx.ModelProto:
     """
     input_ids = torch.arange(10).view(2, 5) % 7
     mask = torch.ones_like(input_ids)
-    with torch.inference_mode():
-        names = OUTPUTS[: len(graph.eval()(input_ids, mask))]
     axes = {0: "batch", 1: "length"}
     try:
+        with torch.inference_mode():
+            names = OUTPUTS[: len(graph.eval()(input_ids, mask))]
         with _quiet():
             exported = torch.onnx.export(
                 graph,

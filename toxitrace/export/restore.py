@@ -19,24 +19,28 @@ from onnx import numpy_helper
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
-from toxitrace.detector.onnx_backend import MODEL_FILE
+from toxitrace.detector.backend import TokenBatch
+from toxitrace.detector.onnx_backend import MODEL_FILE, OnnxBackend
+from toxitrace.detector.torch_backend import TorchBackend
 from toxitrace.encoder import Classifier
 from toxitrace.encoder.ngrams import NgramBertConfig, NgramBertForSequenceClassification
 from toxitrace.errors import ModelError
 
 _HALF = ".half"  # what halve() adds to the name of a weight
 _NORM_EPS = 1e-12  # BERT's
+_TOLERANCE = 1e-3
 
 
-def restore_classifier(folder: str | os.PathLike[str], n_heads: int = 4) -> Classifier:
+def restore_classifier(folder: str | os.PathLike[str], n_heads: int = 4, ngram_margin: bool = True) -> Classifier:
     """Read the weights of ``model.onnx`` into a classifier, in evaluation mode.
 
     Args:
         folder: what ``export_model`` wrote, of a BERT with or without n-grams, in fp32, fp16 or int8.
         n_heads: attention heads, which the graph's weights do not tell.
+        ngram_margin: False leaves out n-grams that judge beside the encoder.
 
     Raises:
-        ModelError: there is no such file, or it holds another architecture.
+        ModelError: there is no such file, it holds another architecture, or the classifier does not answer as it does.
     """
     path = Path(folder) / MODEL_FILE
     try:
@@ -48,11 +52,30 @@ def restore_classifier(folder: str | os.PathLike[str], n_heads: int = 4) -> Clas
         model = _empty(found, n_heads)
         state = {name: _tensor(values) for name, values in _state(found, model.config).items()}
         missing, unknown = model.load_state_dict(state, strict=False)
-    except (KeyError, RuntimeError) as error:
-        raise ModelError(f"{path} is no BERT that toxitrace exported: {error}") from error
+    except (ArithmeticError, KeyError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{path} is no BERT of {n_heads} heads that toxitrace exported: {error}") from error
     if unknown or any(not name.endswith("position_ids") for name in missing):
         raise ModelError(f"{path} lacks {', '.join([*missing, *unknown][:3])}: it is no BERT that toxitrace exported")
-    return Classifier(model).eval()
+    restored = Classifier(model).eval()
+    _require_same_answers(restored, folder)
+    if not ngram_margin and isinstance(model, NgramBertForSequenceClassification):
+        model.ngram_margin, model.config.ngram_margin_buckets = None, 0
+    return restored
+
+
+def _require_same_answers(restored: Classifier, folder: str | os.PathLike[str]) -> None:
+    """What the weights do not tell (heads, activation, epsilon) shows in the answers."""
+    n_tokens = min(24, restored.max_positions)
+    rows = torch.randint(5, restored.model.config.vocab_size, (4, n_tokens), generator=torch.Generator().manual_seed(0))
+    batch = TokenBatch(rows.numpy(), np.ones((4, n_tokens), np.int64))
+    wanted = OnnxBackend(folder, threads=1).saliency(batch).margin
+    found = TorchBackend(restored).margins(batch)
+    off = float(np.abs(found - wanted).max())
+    if not off <= _TOLERANCE * max(1.0, float(np.abs(wanted).max())):
+        raise ModelError(
+            f"the classifier read from {folder} answers differently (margins differ by {off:.2g}); "
+            "give the number of attention heads it was trained with"
+        )
 
 
 def _empty(found: dict[str, npt.NDArray[Any]], n_heads: int) -> BertForSequenceClassification:
@@ -108,7 +131,7 @@ def _affine(
 ) -> dict[str, npt.NDArray[Any]]:
     weight = found[f"{source}.weight"]
     # of the last layer's keys a softmax does not see the bias, and the graph has none
-    bias = found.get(f"{source}.bias", np.zeros(weight.shape[1], np.float32))
+    bias = np.zeros(weight.shape[1], np.float32) if source == "last.key" else found[f"{source}.bias"]
     return {f"{target}.weight": weight.astype(np.float32).T * scale, f"{target}.bias": bias * scale}
 
 

@@ -79,7 +79,7 @@ def measure(folder: Path, classifier: Classifier, settings: ModelSettings, seed:
         with torch.inference_mode():
             wanted = reference.ngram_evidence(input_ids)  # (B, T)
         if wanted is not None:
-            evidence_errors.append(_distance(evidence[0], wanted.numpy()))
+            evidence_errors.append(_distance(evidence[0], wanted.numpy()) if evidence else float("inf"))
             largest_evidence = max(largest_evidence, float(wanted.abs().max()))
     return Differences(
         margin=float(np.max(margin_errors) / largest_margin),

@@ -57,8 +57,8 @@ class WordList:
                 counts[word] = int(count)
         except (OSError, ValueError):
             raise ModelError(
-                f"{path}:{number}: expected a word, a tab and how often it was seen; copy the file again, or remove it "
-                "and spans will end where their characters do"
+                f"{path}:{number}: expected a word, a tab and how often it was seen; copy the file again, or export "
+                "the model again"
             ) from None
         return cls(counts, vocabulary)
 

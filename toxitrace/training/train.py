@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,8 +22,9 @@ from toxitrace.data.prepare import Preparation, prepare_rows
 from toxitrace.encoder.char_tokenizer import build_char_tokenizer
 from toxitrace.encoder.folder import new_classifier, save_classifier
 from toxitrace.errors import DataError
-from toxitrace.settings import SETTINGS_FILE, ModelSettings
+from toxitrace.settings import SETTINGS_FILE, ModelSettings, load_settings
 from toxitrace.text.tokenize import TextTokenizer
+from toxitrace.text.words import WORDS_FILE
 from toxitrace.training.checkpoints import LAST_CHECKPOINT, LastCheckpoint, begin_logs, resumable
 from toxitrace.training.device import build_trainer
 from toxitrace.training.module import SELECTION, TraceModule
@@ -115,8 +117,13 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
         enable_version_counter=False,
     )
 
+    begun = _begun_with(config.encoder.name)
+
     def write(target: Path, notes: dict[str, Any]) -> None:
         settings = ModelSettings(
+            # spans stay cut from what they were cut from
+            ngram_evidence=begun.ngram_evidence,
+            word_share=begun.word_share,
             max_tokens=config.encoder.max_tokens,
             saliency=config.loss.saliency,
             fold=config.encoder.fold,
@@ -125,6 +132,9 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
             versions=package_versions(),
             notes={"rows": asdict(counts), **notes},
         )
+        if config.encoder.name is not None and settings.word_share:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(config.encoder.name) / WORDS_FILE, target / WORDS_FILE)
         save_classifier(classifier, raw, settings, target)
 
     # Lightning keeps this order: a checkpoint must know which model was the best of its epoch
@@ -173,6 +183,11 @@ def _trainer(config: TrainConfig, logs: Path, checkpoints: Sequence[Callback], *
         logger=loggers,
         num_sanity_val_steps=0,
     )
+
+
+def _begun_with(start: str | None) -> ModelSettings:
+    """Settings of the model folder that the training goes on from; a fresh model's for the hub and from scratch."""
+    return load_settings(start) if start is not None and (Path(start) / SETTINGS_FILE).is_file() else ModelSettings()
 
 
 def _recipe(config: TrainConfig, data: LabelledData, seed: int) -> dict[str, Any]:
