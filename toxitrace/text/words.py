@@ -15,24 +15,22 @@ from toxitrace.errors import ModelError
 
 WORDS_FILE = "words.txt"
 MAX_WORD_TOKENS = 4
+_NO_CHAR = "\udfff"  # a lone surrogate: no UTF-8 file can hold it
 
 
 class WordList:
-    """Words as sequences of tokens, each with the logarithm of its share.
+    """Words, each with the logarithm of its share.
 
     Args:
         counts: word -> how often it was seen; single characters are words too.
-        vocabulary: token -> id; words with a character that is no token of its own are left out.
+        vocabulary: token -> id; a token that is no single character is part of no word.
     """
 
     def __init__(self, counts: Mapping[str, int], vocabulary: Mapping[str, int]) -> None:
         total = math.log(sum(counts.values()) + 1)
-        self._log_share: dict[tuple[int, ...], float] = {}
-        for word, count in counts.items():
-            ids = tuple(vocabulary.get(char, -1) for char in word)
-            if 0 < len(ids) <= MAX_WORD_TOKENS and min(ids) >= 0:
-                self._log_share[ids] = math.log(count) - total
+        self._log_share = {word: math.log(count) - total for word, count in counts.items()}
         self._unseen = -total
+        self._chars = {id: token for token, id in vocabulary.items() if len(token) == 1}
 
     def __len__(self) -> int:
         return len(self._log_share)
@@ -51,10 +49,11 @@ class WordList:
         number = 0
         try:
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):  # noqa: B007
-                word, count = line.split("\t")
-                if int(count) < 1:
+                word, shown = line.split("\t")
+                count = int(shown)
+                if count < 1:
                     raise ValueError
-                counts[word] = int(count)
+                counts[word] = count
         except (OSError, ValueError):
             raise ModelError(
                 f"{path}:{number}: expected a word, a tab and how often it was seen; copy the file again, or export "
@@ -69,19 +68,19 @@ class WordList:
         >>> words.bounds([0, 1, 1, 2])
         [(0, 2), (2, 3), (3, 4)]
         """
-        ids = tuple(token_ids)
+        text = "".join([self._chars.get(id, _NO_CHAR) for id in token_ids])  # a character a token
         best = [0.0]  # of the tokens so far
         lengths = []
-        for end in range(1, len(ids) + 1):
-            score, length = best[end - 1] + self._log_share.get(ids[end - 1 : end], self._unseen), 1
+        for end in range(1, len(text) + 1):
+            score, length = best[end - 1] + self._log_share.get(text[end - 1], self._unseen), 1
             for n in range(2, min(MAX_WORD_TOKENS, end) + 1):
-                share = self._log_share.get(ids[end - n : end])
+                share = self._log_share.get(text[end - n : end])
                 if share is not None and best[end - n] + share > score:
                     score, length = best[end - n] + share, n
             best.append(score)
             lengths.append(length)
         bounds = []
-        end = len(ids)
+        end = len(text)
         while end:
             bounds.append((end - lengths[end - 1], end))
             end -= lengths[end - 1]
