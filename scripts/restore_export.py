@@ -1,7 +1,9 @@
 """An export back into a model folder, to go on training from it, average it with others or export it again.
 
-python scripts/restore_export.py --export exports/default --output runs/shipped
-toxitrace train --config configs/cold-scratch-small.yaml --encoder.name runs/shipped     # from the shipped model
+    python scripts/restore_export.py --export exports/default --output runs/shipped
+    toxitrace train --config configs/cold-scratch-small.yaml --encoder.name runs/shipped     # from the shipped model
+
+What an export cannot tell is checked by its answers: a model that comes out otherwise is refused.
 """
 
 from __future__ import annotations

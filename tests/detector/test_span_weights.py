@@ -11,7 +11,7 @@ from fake_model import SETTINGS, VOCAB, FakeBackend, text_tokenizer, write_expor
 
 from toxitrace.detector import Detector, load
 from toxitrace.detector.scoring import TokenWeights
-from toxitrace.detector.windowed import Words, char_saliency, windowed
+from toxitrace.detector.windowed import char_saliency, windowed
 from toxitrace.errors import ConfigError, ModelError
 from toxitrace.settings import ModelSettings
 from toxitrace.text import WordList, separator_mask
@@ -82,7 +82,7 @@ def test_a_word_across_two_windows_is_one_word() -> None:
     by_window = [
         (i, TokenWeights(np.where(np.arange(start, end) == 6, 1.0, 0.1))) for i, (start, end) in enumerate(cut.bounds)
     ]
-    found = char_saliency(cut, by_window, separator_mask(text), words=Words(WORDS, 1.0))
+    found = char_saliency(cut, by_window, separator_mask(text), words=WORDS, word_share=1.0)
     assert found[6:].tolist() == [1.0, 1.0, 1.0]
     assert found[:5].max() < 1
 
@@ -92,7 +92,9 @@ def test_what_no_window_covers_is_not_lifted() -> None:
     cut = windowed(text_tokenizer().tokenize([text])[0], 7, 10)
     (start, end) = cut.bounds[0]
     assert text[:end].endswith("早")
-    found = char_saliency(cut, [(0, TokenWeights(np.ones(end - start)))], separator_mask(text), words=Words(WORDS, 1.0))
+    found = char_saliency(
+        cut, [(0, TokenWeights(np.ones(end - start)))], separator_mask(text), words=WORDS, word_share=1.0
+    )
     assert found[:end].tolist() == [1.0] * end
     assert not found[end:].any()
 

@@ -13,7 +13,7 @@ from toxitrace.detector.backend import Backend
 from toxitrace.detector.explanation import Explanation
 from toxitrace.detector.extract import DIGITS, extract_spans
 from toxitrace.detector.scoring import TokenWeights, margins, probabilities, saliencies
-from toxitrace.detector.windowed import WindowedText, Words, char_saliency, windowed
+from toxitrace.detector.windowed import WindowedText, char_saliency, windowed
 from toxitrace.errors import ConfigError, DataError, ModelError
 from toxitrace.settings import ModelSettings
 from toxitrace.text import TextTokenizer, WordList, separator_mask
@@ -80,7 +80,6 @@ class Detector:
                 "copy the file from where the model was made, or export it again"
             )
         self.words = words
-        self._words = Words(words, settings.word_share) if words is not None and settings.word_share else None
         self.backend = backend
         self.tokenizer = tokenizer
         self.settings = settings
@@ -226,7 +225,9 @@ class Detector:
             separators = separator_mask(text)
             weights = [next(weighed) for _ in chosen] if verdict.weights is None else [verdict.weights]
             own = [(window, weight.inner()) for window, weight in zip(chosen, weights, strict=True)]
-            saliency = char_saliency(verdict.windowed, own, separators, self.settings.ngram_evidence, self._words)
+            saliency = char_saliency(
+                verdict.windowed, own, separators, self.settings.ngram_evidence, self.words, self.settings.word_share
+            )
             results.append((saliency, extract_spans(text, saliency, self.settings.bicse)))
         return results
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,6 @@ from toxitrace.detector.scoring import TokenWeights
 from toxitrace.errors import ModelError
 from toxitrace.text import TextTokenizer, TokenizedText, chars_to_token_mask, tokens_to_chars, windows
 from toxitrace.text.words import MAX_WORD_TOKENS, WordList
-
-
-class Words(NamedTuple):
-    """Words that a text is read in."""
-
-    list: WordList
-    share: float
-    """``ModelSettings.word_share``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +51,8 @@ def char_saliency(
     weights: Sequence[tuple[int, TokenWeights]],
     separators: NDArray[np.bool_],
     ngram_evidence: float = 0.0,
-    words: Words | None = None,
+    words: WordList | None = None,
+    word_share: float = 0.0,
 ) -> NDArray[np.float64]:
     """Put the token weights of some windows together.
 
@@ -73,7 +65,8 @@ def char_saliency(
         weights: (window, its token weights without special tokens).
         separators: (n_chars,) true at punctuation and white space.
         ngram_evidence: what a unit of the n-grams' evidence, on the scale of margins, adds.
-        words: which tokens belong together, and how far they are lifted; None leaves every token its own weight.
+        words: which tokens belong together; None leaves every token its own weight.
+        word_share: how far a word's tokens are lifted to its heaviest one.
 
     Returns:
         (n_chars,) in [0, 1]; 0 outside the given windows.
@@ -95,8 +88,8 @@ def char_saliency(
                 )
             own = _scaled(own + ngram_evidence * np.maximum(weight.ngram_evidence, 0.0), counted[start:end])
         np.maximum(scaled[start:end], own, out=scaled[start:end])
-    if words is not None:
-        _lift(scaled, words, tokens.token_ids)
+    if words is not None and word_share:
+        _lift(scaled, words, word_share, tokens.token_ids)
     return np.asarray(tokens_to_chars(scaled, tokens.starts, tokens.ends, tokens.n_chars), dtype=np.float64)
 
 
@@ -106,14 +99,14 @@ def _scaled(weight: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[
     return np.minimum(weight / top, 1.0) if top > 0 else np.zeros_like(weight)
 
 
-def _lift(scaled: NDArray[np.float64], words: Words, token_ids: NDArray[np.int64]) -> None:
+def _lift(scaled: NDArray[np.float64], words: WordList, share: float, token_ids: NDArray[np.int64]) -> None:
     """Lift the tokens of each word towards its heaviest one, in place."""
     weighed = np.flatnonzero(scaled)
     if not len(weighed):
         return
     # of a long text most has no weight
     first, last = max(int(weighed[0]) - MAX_WORD_TOKENS, 0), int(weighed[-1]) + MAX_WORD_TOKENS
-    for start, end in words.list.bounds(token_ids[first:last].tolist()):
+    for start, end in words.bounds(token_ids[first:last].tolist()):
         if end - start > 1:
             word = scaled[first + start : first + end]
-            word += words.share * (word.max() - word) * (word > 0)  # nothing outside of the windows
+            word += share * (word.max() - word) * (word > 0)  # nothing outside of the windows

@@ -1,4 +1,4 @@
-"""Words from a list of counts: where the tokens of a text belong together. Numpy and the standard library alone.
+"""Words from a list of counts: where the tokens of a text belong together. The standard library alone.
 
 jieba's dictionary takes a second to load, more than scoring a text may take. What spans need is less: whether a
 character stands inside a word. A list of the frequent words does for that, cut by the most probable reading.
