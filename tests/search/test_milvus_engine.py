@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from brute_bm25 import assert_best, bm25
 from search_corpus import ITEMS, word_vectors
 
 from toxitrace.errors import ConfigError, DataError
-from toxitrace.search import BM25Engine, Item, MilvusEngine, SearchError, milvus, open_engine
+from toxitrace.search import BM25Engine, Item, MilvusEngine, SearchError, milvus, milvus_service, open_engine
 
 
 @pytest.fixture
@@ -109,6 +112,25 @@ def test_a_server_that_goes_away_is_an_error_of_search_that_may_be_tried_again(t
         engine.search("骗子")
     assert caught.value.retryable
     assert "\n" not in str(caught.value)
+
+
+def test_an_idle_file_is_not_pinged(made: Callable[..., MilvusEngine]) -> None:
+    """Lite's server hangs up on a client that asks every ten seconds, and gRPC says so on the terminal."""
+    handler = made("idle")._client._get_connection()
+    assert handler._grpc_options == milvus_service._NO_PINGS
+
+
+@pytest.mark.parametrize(("own", "kept"), [(None, "NONE"), ("INFO", "INFO")])
+def test_grpcs_own_log_is_off_unless_asked_for(own: str | None, kept: str, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from toxitrace.search import MilvusEngine; MilvusEngine(sys.argv[1]).close();"
+        "print(os.environ['GRPC_VERBOSITY'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+    environment |= {} if own is None else {"GRPC_VERBOSITY": own}
+    command = [sys.executable, "-c", code, str(tmp_path / "quiet.db")]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == [kept]
 
 
 def test_a_file_that_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ MAX_HITS = 16_384  # Milvus' own limit on what a search returns
 MAX_ID_BYTES = 512
 MAX_WORDS_BYTES = 65_535  # Milvus' own limit on a VARCHAR
 _COLLECTION_NOT_FOUND = 100
+# pymilvus asks an idle server every ten seconds whether it lives; Lite's, in this process, hangs up on that.
+_NO_PINGS = {"grpc.keepalive_time_ms": 2**31 - 1, "grpc.keepalive_permit_without_calls": False}
 
 
 def is_file(uri: str) -> bool:
@@ -53,6 +56,8 @@ def connect(uri: str, token: str | None, timeout_seconds: float) -> Any:
     for package in ("pymilvus", "milvus_lite") if is_file(uri) else ("pymilvus",):
         if find_spec(package) is None:
             raise MissingExtraError(package.replace("_", "-"), "explore")
+    # gRPC's own log goes past Python's, straight to the terminal; read when gRPC starts.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import pymilvus
 
     # pymilvus and Lite log every failure with a traceback before raising it; here it becomes one line.
@@ -62,7 +67,10 @@ def connect(uri: str, token: str | None, timeout_seconds: float) -> Any:
         if is_file(uri):
             Path(uri).absolute().parent.mkdir(parents=True, exist_ok=True)
         # Its own connection: one shared with the caller's other clients could be closed under our feet.
-        return pymilvus.MilvusClient(uri, token=token or "", timeout=timeout_seconds, dedicated=True)
+        options = _NO_PINGS if is_file(uri) else {}
+        return pymilvus.MilvusClient(
+            uri, token=token or "", timeout=timeout_seconds, dedicated=True, grpc_options=options
+        )
 
 
 @contextmanager
