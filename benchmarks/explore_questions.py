@@ -2,6 +2,8 @@
 
     python benchmarks/explore_questions.py                   # all of it; goes on where it was stopped
     python benchmarks/explore_questions.py --questions beta --seeds 1      # one question, one seed
+    python benchmarks/explore_questions.py --work runs/seed-1 --store runs/explore-queries --seeds 1 \
+        --beside runs/seed-2 runs/seed-3         # a seed a folder, run side by side; this one puts them together
     python benchmarks/explore_questions.py --work runs/smoke --output /tmp/smoke.json --items-limit 4000 \
         --annotated-limit 120 --seeds 1 --pretrain-texts 2000 --layers 2 --hidden 64 --extra-items 50 \
         --transfer-extra 10 --other-load
@@ -106,12 +108,8 @@ class Run:
 def main() -> None:
     args = _arguments()
     prepare(args)
-    logs = open_logs(args)
-    settings = shared_settings(args) | {"transfer_extra": args.transfer_extra}
-    own = (
-        RowLog(args.work / "questions.jsonl", settings, key=("system", "seed"), resume=True),
-        RowLog(args.work / "questions-stages.jsonl", settings, key=("stage", "seed"), resume=True),
-    )
+    others, their_stages = _rows_beside(args)
+    logs, own = open_logs(args), _open_own(args)
     with logs[0], logs[1], own[0], own[1]:
         platform = timed(own[1], "read and index", 0, lambda: read_platform(args))
         recall = Recall(platform, args.budgets)
@@ -125,9 +123,42 @@ def main() -> None:
             for question in args.questions:
                 say(f"seed {seed}, question: {question}")
                 QUESTIONS[question](run)
-                rows = [*references, *(row for row in own[0].rows.values() if row["seed"] in args.seeds)]
-                write_result(args, rows, own[1].rows.values(), about(platform), recall)
+                rows = [*others, *references, *(row for row in own[0].rows.values() if row["seed"] in args.seeds)]
+                rows.sort(key=lambda row: row["seed"])
+                write_result(args, rows, [*their_stages, *own[1].rows.values()], about(platform), recall)
     print(args.output.with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def _open_own(args: argparse.Namespace) -> tuple[RowLog, RowLog]:
+    """Figures of the variants and seconds of their stages so far."""
+    settings = shared_settings(args) | {"transfer_extra": args.transfer_extra}
+    return (
+        RowLog(args.work / "questions.jsonl", settings, key=("system", "seed"), resume=True),
+        RowLog(args.work / "questions-stages.jsonl", settings, key=("stage", "seed"), resume=True),
+    )
+
+
+def _rows_beside(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows and stages of other seeds, which ran with these settings in folders of their own (`--beside`)."""
+    rows: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
+    seen = {*args.seeds}
+    for folder in args.beside:
+        theirs = argparse.Namespace(**vars(args) | {"work": folder})
+        if not (folder / "questions.jsonl").is_file():
+            raise SystemExit(
+                f"{folder} has no questions.jsonl; expected the --work of a run of other seeds: run it first"
+            )
+        logs, own = open_logs(theirs), _open_own(theirs)
+        with logs[0], logs[1], own[0], own[1]:
+            seeds = sorted({row["seed"] for row in own[0].rows.values()})
+            if twice := seen.intersection(seeds):
+                raise SystemExit(f"seeds {sorted(twice)} are in {folder} and elsewhere: leave one of the two out")
+            seen.update(seeds)
+            rows += [row for seed in seeds for row in _references(theirs, seed, logs[0])]
+            rows += own[0].rows.values()
+            stages += own[1].rows.values()
+    return rows, stages
 
 
 def _references(args: argparse.Namespace, seed: int, log: RowLog) -> list[dict[str, Any]]:
@@ -274,6 +305,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--questions", nargs="+", choices=list(QUESTIONS), default=list(QUESTIONS))
     parser.add_argument("--betas", nargs="+", type=float, default=[0.02, 0.5], help="beside that of the reference")
     parser.add_argument("--own-lrs", nargs="+", type=float, default=[5e-5, 5e-4], help="of SFT on own best queries")
+    parser.add_argument(
+        "--beside", nargs="+", type=Path, default=[], help="--work of runs of other seeds that the result takes in"
+    )
     parser.add_argument("--budgets", nargs="+", type=int, default=[100, 300, 1000, 3000, 10_000], help="of recall")
     parser.add_argument("--transfer-extra", type=int, default=800, help="other flagged items of one topic's training")
     args = parser.parse_args()

@@ -89,8 +89,11 @@ def write_result(
     found = {
         "platform": about,
         "settings": {
-            name: str(value) if name in ("work", "store", "output") else value for name, value in vars(args).items()
-        },
+            name: str(value) if name in ("work", "store", "output") else value
+            for name, value in vars(args).items()
+            if name != "beside"
+        }
+        | {"seeds": sorted({row["seed"] for row in rows})},
         "machine": machine(),
         "questions": {
             key: _question(key, question, by_system, recall)
