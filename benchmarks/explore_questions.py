@@ -125,7 +125,8 @@ def main() -> None:
                 QUESTIONS[question](run)
                 rows = [*others, *references, *(row for row in own[0].rows.values() if row["seed"] in args.seeds)]
                 rows.sort(key=lambda row: row["seed"])
-                write_result(args, rows, [*their_stages, *own[1].rows.values()], about(platform), recall)
+                all_stages = sorted([*their_stages, *own[1].rows.values()], key=lambda stage: stage["seed"])
+                write_result(args, rows, all_stages, about(platform), recall)
     print(args.output.with_suffix(".md").read_text(encoding="utf-8"))
 
 
@@ -157,7 +158,7 @@ def _rows_beside(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
             seen.update(seeds)
             rows += [row for seed in seeds for row in _references(theirs, seed, logs[0])]
             rows += own[0].rows.values()
-            stages += own[1].rows.values()
+            stages += [stage for stage in own[1].rows.values() if stage["seed"]]  # 0: reading, done here as well
     return rows, stages
 
 
