@@ -9,15 +9,17 @@ for 1,760 of them, which are parted by cluster of near-duplicates into train, de
 model is pre-trained on posts of the platform (texts alone), fine-tuned on D of train, and then preferred by search
 feedback on queries that it samples for train and for other flagged items (none in a cluster of dev or test). Every
 system's figures are written as soon as they are there; choose settings by those of dev, and report those of test.
-`explore_questions.py` goes on in the same folder.
+`explore_questions.py` goes on in the same folder. Seeds may run side by side, each in a folder of its own, with
+`--store` for what they share; `--beside` takes the rows of the others into the result.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,9 @@ from machine import RESULTS
 
 import toxitrace
 from toxitrace.cli.quiet import quiet_training
+from toxitrace.data.hashing import sha256_file
 from toxitrace.data.rowlog import RowLog
+from toxitrace.detector.loading import default_model
 from toxitrace.explore import (
     GenerateSettings,
     Generator,
@@ -53,7 +57,7 @@ from toxitrace.explore.tasks.compare import judge_set
 from toxitrace.explore.tasks.intervals import rate_rows
 
 # what does not shape a row
-FREE = ("work", "store", "output", "other_load", "seeds")
+FREE = ("work", "store", "output", "other_load", "seeds", "beside")
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,17 @@ class Models:
 def main() -> None:
     args = flags(__doc__, "explore_queries").parse_args()
     prepare(args)
+    others = [(log.rows.values(), stages.rows.values()) for _, log, stages in logs_beside(args)]
     log, stages = open_logs(args)
     with log, stages:
         platform = timed(stages, "read and index", 0, lambda: read_platform(args))
         for seed in args.seeds:
             one_seed(args, deal(args, seed, platform), platform, log, stages)
-            write_result(args, log.rows.values(), stages.rows.values(), about(platform))
+            rows, seconds = ([*own] for own in (log.rows.values(), stages.rows.values()))
+            for their_rows, their_stages in others:
+                rows += their_rows
+                seconds += apart_from_reading(their_stages)
+            write_result(args, by_seed(rows), by_seed(seconds), about(platform))
     print(args.output.with_suffix(".md").read_text(encoding="utf-8"))
 
 
@@ -94,6 +103,36 @@ def open_logs(args: argparse.Namespace) -> tuple[RowLog, RowLog]:
     )
 
 
+def logs_beside(args: argparse.Namespace) -> list[tuple[argparse.Namespace, RowLog, RowLog]]:
+    """What ran in other folders with the same settings, for other seeds (`--beside`): flags, figures, stages."""
+    found = []
+    seen = {*args.seeds}
+    for folder in args.beside:
+        theirs = argparse.Namespace(**vars(args) | {"work": folder})
+        if not (folder / "systems.jsonl").is_file():
+            raise SystemExit(f"{folder} has no systems.jsonl; expected the --work of another run: run it first")
+        log, stages = open_logs(theirs)
+        with log, stages:
+            seeds = {row["seed"] for row in log.rows.values()}
+        if twice := seen & seeds:
+            raise SystemExit(f"seeds {sorted(twice)} are in {folder} and elsewhere: leave one of the two out")
+        if any(row.get("detector", _detector()) != _detector() for row in log.rows.values()):
+            raise SystemExit(f"{folder} has spans of another detector: run it again with --work {folder}")
+        seen |= seeds
+        found.append((theirs, log, stages))
+    return found
+
+
+def by_seed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In the order of their seeds."""
+    return sorted(rows, key=lambda row: int(row["seed"]))
+
+
+def apart_from_reading(stages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Stages of seeds: reading the platform has seed 0, and every folder does it."""
+    return [stage for stage in stages if stage["seed"]]
+
+
 def shared_settings(args: argparse.Namespace) -> dict[str, Any]:
     """What shapes the systems here, without the flags that another script adds."""
     names = vars(flags("", "").parse_args([])).keys() - set(FREE)
@@ -108,10 +147,10 @@ def measure(
     write: Callable[[Sequence[SeedItem]], list[list[str]]],
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Have a system write its queries for dev and test, and log what they find, unless that is there already."""
-    if (system, split.seed) in log.rows:
-        return
+    """Have a system write its queries for dev and test, and log what they find, unless it is there with these facts."""
     row: dict[str, Any] = {"system": system, "seed": split.seed, **(facts or {})}
+    if row.items() <= log.rows.get((system, split.seed), {}).items():
+        return
     for part in ("dev", "test"):
         items = split.parts[part]
         ids = [item.id for item in items]
@@ -132,11 +171,12 @@ def measure(
 def one_seed(args: argparse.Namespace, split: Split, platform: Platform, log: RowLog, stages: RowLog) -> Models:
     """All systems on one split, each written as soon as it is measured."""
 
-    def tried(system: str, write: Callable[[Sequence[SeedItem]], list[list[str]]]) -> None:
-        measure(log, system, split, platform, write)
+    def tried(system: str, write: Callable[[Sequence[SeedItem]], list[list[str]]], **facts: Any) -> None:
+        measure(log, system, split, platform, write, facts)
 
     for system, rule in _rules(platform).items():
-        tried(system, rule.queries)
+        facts = {"detector": _detector()} if system.startswith("detector") else {}
+        tried(system, rule.queries, **facts)
     base = pretrained(args, platform, stages)
     model = imitator = sft(args, split.seed, platform, split.parts["train"], base, stages)
     _try_model("SFT", imitator, tried)
@@ -164,6 +204,13 @@ def _rules(platform: Platform) -> dict[str, Generator]:
         "LLM auditor, all": _Noted(platform.auditor),
         "LLM auditor, first": _Noted({id: queries[:1] for id, queries in platform.auditor.items()}),
     }
+
+
+@cache
+def _detector() -> str:
+    """Which model the shipped detector is."""
+    folder = default_model()
+    return "none" if folder is None else sha256_file(folder / "model.onnx")
 
 
 class _DetectorSpans:
@@ -235,6 +282,9 @@ def flags(description: str | None, result: str) -> argparse.ArgumentParser:
     add("--sft-weight", 0.0, "of the SFT term in DPO", float)
     parser.add_argument("--work", type=Path, default=Path("runs/explore-queries"), help="models and rows")
     parser.add_argument("--store", type=Path, help="index and pre-trained base, for runs of other settings as well")
+    parser.add_argument(
+        "--beside", nargs="+", type=Path, default=[], help="--work of runs of other seeds that the result takes in"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / f"{result}.json")
     parser.add_argument("--other-load", action="store_true", help="say in the result that another job was running")
     return parser

@@ -43,8 +43,11 @@ def write_result(args: argparse.Namespace, rows: Collection[Row], stages: Collec
     found: dict[str, Any] = {
         "platform": about,
         "settings": {
-            name: str(value) if name in ("work", "store", "output") else value for name, value in vars(args).items()
-        },
+            name: str(value) if name in ("work", "store", "output") else value
+            for name, value in vars(args).items()
+            if name != "beside"
+        }
+        | {"seeds": sorted({row["seed"] for row in rows})},
         "machine": machine(),
         "systems": {},
         "differences": {},

@@ -23,7 +23,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from explore_queries import Models, deal, flags, measure, one_seed, open_logs, prepare, shared_settings
+from explore_queries import (
+    Models,
+    apart_from_reading,
+    by_seed,
+    deal,
+    flags,
+    logs_beside,
+    measure,
+    one_seed,
+    open_logs,
+    prepare,
+    shared_settings,
+)
 from explore_queries_platform import Platform, Queries, Split, about, read_platform
 from explore_queries_stages import (
     candidates,
@@ -124,9 +136,8 @@ def main() -> None:
                 say(f"seed {seed}, question: {question}")
                 QUESTIONS[question](run)
                 rows = [*others, *references, *(row for row in own[0].rows.values() if row["seed"] in args.seeds)]
-                rows.sort(key=lambda row: row["seed"])
-                all_stages = sorted([*their_stages, *own[1].rows.values()], key=lambda stage: stage["seed"])
-                write_result(args, rows, all_stages, about(platform), recall)
+                seconds = by_seed([*their_stages, *own[1].rows.values()])
+                write_result(args, by_seed(rows), seconds, about(platform), recall)
     print(args.output.with_suffix(".md").read_text(encoding="utf-8"))
 
 
@@ -143,22 +154,13 @@ def _rows_beside(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[d
     """Rows and stages of other seeds, which ran with these settings in folders of their own (`--beside`)."""
     rows: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
-    seen = {*args.seeds}
-    for folder in args.beside:
-        theirs = argparse.Namespace(**vars(args) | {"work": folder})
-        if not (folder / "questions.jsonl").is_file():
-            raise SystemExit(
-                f"{folder} has no questions.jsonl; expected the --work of a run of other seeds: run it first"
-            )
-        logs, own = open_logs(theirs), _open_own(theirs)
-        with logs[0], logs[1], own[0], own[1]:
-            seeds = sorted({row["seed"] for row in own[0].rows.values()})
-            if twice := seen.intersection(seeds):
-                raise SystemExit(f"seeds {sorted(twice)} are in {folder} and elsewhere: leave one of the two out")
-            seen.update(seeds)
-            rows += [row for seed in seeds for row in _references(theirs, seed, logs[0])]
-            rows += own[0].rows.values()
-            stages += [stage for stage in own[1].rows.values() if stage["seed"]]  # 0: reading, done here as well
+    for theirs, log, _ in logs_beside(args):
+        own = _open_own(theirs)
+        with own[0], own[1]:
+            for seed in sorted({row["seed"] for row in own[0].rows.values()}):
+                rows += _references(theirs, seed, log)
+        rows += own[0].rows.values()
+        stages += apart_from_reading(own[1].rows.values())
     return rows, stages
 
 
@@ -306,9 +308,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--questions", nargs="+", choices=list(QUESTIONS), default=list(QUESTIONS))
     parser.add_argument("--betas", nargs="+", type=float, default=[0.02, 0.5], help="beside that of the reference")
     parser.add_argument("--own-lrs", nargs="+", type=float, default=[5e-5, 5e-4], help="of SFT on own best queries")
-    parser.add_argument(
-        "--beside", nargs="+", type=Path, default=[], help="--work of runs of other seeds that the result takes in"
-    )
     parser.add_argument("--budgets", nargs="+", type=int, default=[100, 300, 1000, 3000, 10_000], help="of recall")
     parser.add_argument("--transfer-extra", type=int, default=800, help="other flagged items of one topic's training")
     args = parser.parse_args()
