@@ -73,6 +73,8 @@ def test_the_defaults_are_those_of_the_paper_as_methods_md_has_them() -> None:
     [
         ("sft", [], "--items is missing"),
         ("sft", ["--items", "a", "--queries", "q", "--output", "o", "--group_size", "0"], "--group_size is 0"),
+        ("sft", ["--preferences", "p", "--output", "o"], "name its folder with --model"),
+        ("sft", ["--preferences", "p", "--output", "o", "--model", "m", "--items", "a"], "in place of --items"),
         ("dpo", ["--preferences", "p", "--output", "o"], "--model is missing"),
         ("dpo", ["--preferences", "p", "--output", "o", "--model", "m", "--beta", "0"], "beta is 0"),
         ("pretrain", ["--texts", "a", "--output", "o", "--limit", "0"], "--limit is 0"),

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from made_platform import flagged_rows, platform_rows, query_rows, read, write
 
+from toxitrace.data.rowfile import write_json
+
 pytest.importorskip("trl", reason="the explore extra is not installed")
 
 FIT = {"precision": "32-true", "cpu": "true", "batch_size": 8, "max_tokens": 96}
@@ -61,12 +63,15 @@ def test_the_whole_chain_runs_and_the_trained_model_finds_more_than_the_annotato
     assert "begun with another beta" in capsys.readouterr().err
     assert explore("dpo", *preferred, *fit, "--resume", "true") == 0
     assert (out("dpo") / "model.safetensors").stat().st_mtime_ns == made
+    best = [*preferred[:4], "--output", out("best"), *preferred[6:]]
+    assert explore("sft", *best, *flags("fit", {**FIT, "lr": 1e-2, "max_steps": 30})) == 0
+    assert explore("queries", *written, "--generator", f"lm:{out('best')}", "--output", out("imitated")) == 0
     assert explore("queries", *written, "--generator", f"lm:{out('dpo')}", "--grounded", "--output", out("own")) == 0
     texts = {row["id"]: row["text"] for row in flagged_rows()}
     pieces = [(row["id"], piece) for row in read(out("own")) for query in row["queries"] for piece in query.split()]
     assert all(piece in texts[id] for id, piece in pieces)
     capsys.readouterr()
-    sets = ["--sets", f"own={out('own')}", f"annotator={out('noted')}"]
+    sets = ["--sets", f"own={out('own')}", f"best={out('imitated')}", f"annotator={out('noted')}"]
     compared = ["--items", items, *search, *sets, "--resamples", 20, "--baseline", "annotator"]
     assert explore("evaluate", *compared, "--json", out("report.json")) == 0
     shown = capsys.readouterr().out
@@ -74,4 +79,21 @@ def test_the_whole_chain_runs_and_the_trained_model_finds_more_than_the_annotato
     assert "less annotator" in shown
     report = json.loads(out("report.json").read_text(encoding="utf-8"))
     assert report["sets"]["annotator"]["metrics"]["qhr"] == 0.5
-    assert report["differences"]["own"]["mean_tihr"]["value"] > 0.1
+    for trained_set in ("own", "best"):
+        assert report["differences"][trained_set]["mean_tihr"]["value"] > 0.1
+
+
+def test_a_folder_of_an_earlier_version_goes_on_with_settings_it_did_not_know(
+    explore: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> None:
+    posts = write(tmp_path / "posts.jsonl", platform_rows())
+    sizes = [*flags("size", {**SIZE, "min_count": 1}), *flags("fit", {**FIT, "max_steps": 2, "batch_size": 2})]
+    run = ["--texts", posts, "--output", tmp_path / "base", *sizes]
+    assert explore("pretrain", *run) == 0
+    noted = json.loads((tmp_path / "base" / "task.json").read_text(encoding="utf-8"))
+    del noted["limit"]
+    write_json(tmp_path / "base" / "task.json", noted)
+    assert explore("pretrain", *run, "--limit", 3, "--resume", "true") == 2
+    assert "begun with another limit" in capsys.readouterr().err
+    assert explore("pretrain", *run, "--resume", "true") == 0
+    assert "is finished" in capsys.readouterr().err

@@ -42,17 +42,18 @@ def pretrain(task: PretrainTask, say: Say) -> Path:
 
 
 def sft(task: SFTTask, say: Say) -> Path:
-    """Train on D and D_cat; with ``--model small`` pre-train first."""
+    """Train on D and D_cat, or on preferred replies; with ``--model small`` pre-train first."""
     from toxitrace.explore.language_model import load_language_model
     from toxitrace.explore.sft import train_sft
 
     folder = Path(task.output)
-    hashes = _hashes(*task.items, task.queries, *([task.spans] if task.spans else []), *task.small.texts)
-    if _begin(folder, task, hashes, task.resume):
+    if task.model != SMALL and folder.resolve() == Path(task.model).resolve():
+        raise ConfigError(f"--output {folder} is the model itself; expected another folder: name one")
+    inputs = (*task.items, task.queries, task.spans, *task.preferences, *task.small.texts)
+    if _begin(folder, task, _hashes(*filter(None, inputs)), task.resume):
         say(f"{folder}: is finished")
         return folder
-    items = flagged_items(task.items, spans=task.spans, which="all")
-    annotated = read_query_lists(task.queries)
+    rows_for = _preferred_rows(task) if task.preferences else _annotated_rows(task)
     model = task.model
     if model == SMALL:
         base = folder / "base"
@@ -62,10 +63,24 @@ def sft(task: SFTTask, say: Say) -> Path:
             say(f"{base}: trained on {found.n_rows:,} blocks, {_course(found)}")
         model = str(base)
     start = load_language_model(model)
-    rows = demonstration_rows(items, annotated, start.style, task)
+    rows = rows_for(start.style)
     report = train_sft(rows, start, folder, task.settings(), resume=task.resume, on_log=_told(say))
     say(f"{folder}: trained on {report.n_rows} rows, {report.n_too_long} too long, {_course(report)}")
     return folder
+
+
+def _annotated_rows(task: SFTTask) -> Callable[[Style], list[Demonstration]]:
+    """D and D_cat; the files are read at once, so that a wrong one is told before anything is trained."""
+    items = flagged_items(task.items, spans=task.spans, which="all")
+    annotated = read_query_lists(task.queries)
+    return lambda style: demonstration_rows(items, annotated, style, task)
+
+
+def _preferred_rows(task: SFTTask) -> Callable[[Style], list[Demonstration]]:
+    """The replies that found more; the rejected ones play no part."""
+    pairs = [pair for path in task.preferences for pair in read_preferences(path)]
+    rows = [Demonstration(pair.prompt, pair.chosen, pair.item_ids, pair.style) for pair in pairs]
+    return lambda style: rows
 
 
 def dpo(task: DPOTask, say: Say) -> Path:
@@ -147,6 +162,8 @@ def _begin(folder: Path, task: Any, hashes: dict[str, str], resume: bool) -> boo
             raise ConfigError(
                 f"{folder} holds no {TASK_FILE} that says how it was made; expected a folder of this task: name another"
             ) from None
+        # a setting that an earlier version did not know was at its default
+        before = {name: value for name, value in _defaults(task).items() if name in now} | before
         changed = sorted(name for name in {*now, *before} if now.get(name) != before.get(name))
         if changed:
             raise ConfigError(
@@ -156,6 +173,12 @@ def _begin(folder: Path, task: Any, hashes: dict[str, str], resume: bool) -> boo
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / TASK_FILE, now)
     return False
+
+
+def _defaults(task: Any) -> dict[str, Any]:
+    """Of its simple settings, as they stand in a file."""
+    simple = {one.name: one.default for one in dataclasses.fields(task) if one.default is not dataclasses.MISSING}
+    return dict(json.loads(json.dumps(simple)))
 
 
 def _hashes(*paths: str) -> dict[str, str]:

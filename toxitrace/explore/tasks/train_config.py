@@ -65,7 +65,10 @@ class SmallBase:
 
 @dataclass(frozen=True)
 class SFTTask:
-    """Supervised fine-tuning of a causal language model: flagged items -> the queries that annotators wrote."""
+    """Supervised fine-tuning of a causal language model: flagged items -> the queries that annotators wrote.
+
+    Or, with ``--preferences``, the replies of its own that found more.
+    """
 
     items: Paths = Paths()
     """Flagged items, JSON lines with id, text and spans: the training part alone."""
@@ -73,6 +76,8 @@ class SFTTask:
     """Spans joined by id, if the items have none."""
     queries: str = ""
     """What `toxitrace explore rewards` wrote, of which the kept queries (D) are taken; or rows of id and queries."""
+    preferences: Paths = Paths()
+    """Instead of items and queries: what `toxitrace explore preferences` wrote, whose preferred replies are learnt."""
     model: str = SMALL
     """small: from scratch, see ``small``; else a hub name (Qwen/Qwen1.5-7B-Chat), a model folder or an adapter's."""
     output: str = ""
@@ -95,7 +100,13 @@ class SFTTask:
     """Go on where an earlier run was stopped."""
 
     def __post_init__(self) -> None:
-        _named(items=self.items, queries=self.queries, model=self.model, output=self.output)
+        if not self.preferences:
+            _named(items=self.items, queries=self.queries)
+        elif self.items or self.queries or self.spans:
+            raise ConfigError("--preferences stands in place of --items, --queries and --spans: leave one out")
+        elif self.model == SMALL:
+            raise ConfigError("--preferences are of a model that writes queries already: name its folder with --model")
+        _named(model=self.model, output=self.output)
         for name in ("max_queries", "group_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"--{name} is {getattr(self, name)}; expected 1 or more: raise it")
