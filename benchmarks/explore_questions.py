@@ -186,18 +186,23 @@ def _imitation(run: Run) -> None:
     longer = sft(run.args, run.seed, run.platform, train, run.models.sft, run.stages, "longer", fit)
     run.measure("imitation", "SFT for as many steps more", longer)
     for lr in run.args.own_lrs:
-        model = timed(run.stages, f"SFT, own best, lr {lr:g}", run.seed, lambda lr=lr: _own_best(run, lr))
-        run.measure("imitation", f"{OWN_BEST}, lr {lr:g}", model)
+        run.measure("imitation", f"{OWN_BEST}, lr {lr:g}", _own_best(run, lr))
 
 
-def _own_best(run: Run, lr: float) -> Path:
+def _own_best(run: Run, lr: float, pairs_of: str = "1") -> Path:
     """SFT on the replies that DPO is told to prefer; the rejected ones play no part."""
+    beside = "" if pairs_of == "1" else f"{pairs_of}, "
+    stage = f"SFT, own best, {beside}lr {lr:g}"
+    return timed(run.stages, stage, run.seed, lambda: _train_own_best(run, lr, pairs_of))
+
+
+def _train_own_best(run: Run, lr: float, pairs_of: str) -> Path:
     from toxitrace.explore.language_model import load_language_model
     from toxitrace.explore.sft import train_sft
 
-    folder = Path(run.args.work / f"own-{run.seed}-{lr:g}")
+    folder = Path(run.args.work / f"own-{run.seed}-{'' if pairs_of == '1' else f'{pairs_of}-'}{lr:g}")
     if not (folder / "explore.json").is_file():
-        pairs = read_preferences(preferences_file(run.args, run.seed, 1))
+        pairs = read_preferences(preferences_file(run.args, run.seed, pairs_of))
         rows = [Demonstration(pair.prompt, pair.chosen, pair.item_ids, pair.style) for pair in pairs]
         settings = SFTSettings(lr=lr, epochs=run.args.dpo_epochs, seed=run.seed, checkpoint_steps=200, lora=None)
         report = train_sft(rows, load_language_model(run.models.sft), folder, settings, resume=True, on_log=_told)
@@ -231,6 +236,8 @@ def _beam(run: Run) -> None:
     """As many replies of an item, the most probable ones instead of drawn ones."""
     found = candidates(run.args, run.seed, "beam", "beam", run.both, run.models.sft, run.stages, "beam")
     run.prefer("beam", "candidates by beam search", "beam", found, pair_settings(run.args, run.seed))
+    for lr in run.args.own_lrs:
+        run.measure("beam", f"{OWN_BEST} of beams, lr {lr:g}", _own_best(run, lr, "beam"))
 
 
 def _transfer(run: Run) -> None:

@@ -75,7 +75,7 @@ TABLES = {
     "beam": Question(
         "Preference data from sampling and beam search",
         "As many replies of an item from the same SFT model, the most probable ones instead of drawn ones; pairs are "
-        "made alike.",
+        "made alike. *Own best of beams* is SFT on the preferred replies of those pairs.",
     ),
 }
 
