@@ -15,15 +15,15 @@ fi
 if [ ! -e runs/teacher.jsonl ]; then
   "$python" scripts/ngram_teacher.py --config $recipe --output runs/teacher.jsonl
 fi
-if [ ! -e runs/teacher-encoders.jsonl ]; then
-  "$python" scripts/encoder_teacher.py --config $recipe --encoder "$encoder" --with runs/teacher.jsonl \
-    --output runs/teacher-encoders.jsonl --work runs/teacher-encoders
-fi
 # The gradient losses give spans and cost verdicts, and how much depends on when they set in; the mean of trainings that
 # differ in this keeps most of both, and n-grams that judge beside the encoder make up for the rest. Spans are cut from
 # gradients, what the n-grams say of each token, and words (MODEL_CARD.md).
 train --output runs/default # warm-up, kept beside it, then all losses
 train --output runs/default-direct --schedule.warmup_epochs 0 --schedule.keep_warmup false --optim.ema_decay 0
+if [ ! -e runs/teacher-encoders.jsonl ]; then
+  "$python" scripts/encoder_teacher.py --config $recipe --encoder "$encoder" --with runs/teacher.jsonl \
+    --output runs/teacher-encoders.jsonl --work runs/teacher-encoders
+fi
 train --output runs/default-long --schedule.warmup_epochs 0 --schedule.keep_warmup false --schedule.joint_epochs 2 \
   --data.teacher runs/teacher-encoders.jsonl --data.teacher_weight 0.7
 "$python" scripts/average_models.py runs/default runs/default/warm-up runs/default-direct runs/default-long \
