@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from toxitrace.errors import ConfigError, DataError, ModelError
@@ -190,6 +192,15 @@ def test_an_encoder_is_not_read_beyond_its_positions_and_a_folder_without_one_is
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match="cannot be loaded"):
         open_retriever(tmp_path)
+
+
+def test_weights_in_a_pickle_are_refused(encoder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(encoder, folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="safetensors"):
+        open_retriever(folder)
 
 
 # --- rows, negatives, cache, runs

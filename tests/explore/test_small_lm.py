@@ -83,6 +83,15 @@ def test_a_folder_without_a_model_is_a_clear_error(tmp_path: Path) -> None:
         load_language_model(tmp_path)
 
 
+def test_weights_in_a_pickle_are_refused(tmp_path: Path) -> None:
+    made = new_small_lm(TEXTS, tiny_size())
+    save_language_model(made, tmp_path / "m", {"kind": "test"})
+    (tmp_path / "m" / "model.safetensors").unlink()
+    torch.save(made.model.state_dict(), tmp_path / "m" / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="safetensors"):
+        load_language_model(tmp_path / "m")
+
+
 @pytest.mark.parametrize("name", ["nope", "runs/sft/nope", "./nope", "/nope/nope", "../nope", "owner/"])
 def test_a_path_that_is_not_there_fails_without_asking_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language_model, "get_hf_file_metadata", lambda url: pytest.fail("asked"))

@@ -135,13 +135,14 @@ def open_sentence_transformer(
     import toxitrace.encoder.ngrams  # noqa: F401 (registers the project's own encoder)
 
     source = Path(name)
+    safe = {"use_safetensors": True}  # weights are never pickles
     try:
         if (source / "modules.json").is_file():
-            model = SentenceTransformer(str(name), device=device, local_files_only=True)
+            model = SentenceTransformer(str(name), device=device, local_files_only=True, model_kwargs=safe)
         else:
             with tempfile.TemporaryDirectory(prefix="toxitrace-") as staged:
                 folder = _with_tokenizer_config(source, Path(staged)) if source.is_dir() else name
-                transformer = Transformer(str(folder), max_seq_length=max_tokens)
+                transformer = Transformer(str(folder), max_seq_length=max_tokens, model_kwargs=safe)
             width = int(transformer.get_embedding_dimension())
             model = SentenceTransformer(
                 modules=[transformer, PoolingModule(width, pooling_mode=pooling)], device=device

@@ -22,6 +22,7 @@ from toxitrace.explore.prompts import Style, chat_messages
 
 RECORD_FILE = "explore.json"
 ADAPTER_FILE = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,11 @@ def load_language_model(name: str | os.PathLike[str], *, dtype: str | None = Non
     source = os.fspath(name)
     if not Path(source).exists():
         _require_hub(source)
-    options: dict[str, Any] = {"dtype": dtype or "auto"}
+    options: dict[str, Any] = {"dtype": dtype or "auto", "use_safetensors": True}  # weights are never pickles
     try:
         if (Path(source) / ADAPTER_FILE).is_file():
+            if not (Path(source) / ADAPTER_WEIGHTS).is_file():
+                raise OSError(f"no {ADAPTER_WEIGHTS}")
             require("peft")
             from peft import AutoPeftModelForCausalLM
 
