@@ -139,7 +139,7 @@ def _n(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "seeds": sorted(first),
         "n_items": sum(row["test"]["n_items"] for row in first.values()),
-        "n_clusters": len(clusters_of(list(first.values()))),
+        "n_clusters": len(clusters_of(rows)),
     }
 
 

@@ -87,6 +87,7 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing(
         (["--retire.n_trials", "0"], 2, "--retire.n_trials is 0; expected 1 or more"),
         (["--engine", "bm25:/nowhere"], 1, "/nowhere holds no index"),
         (["--generator", "replay:/nowhere"], 1, "/nowhere cannot be read"),
+        (["--dry_run", "true", "--llm_url", "http://bob:hidden@127.0.0.1/v1"], 2, "--llm_url holds a user"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_an_exit_code(

@@ -45,6 +45,28 @@ def test_a_higher_budget_begins_another_list_and_leaves_the_first_as_it_is(sitti
     assert f"no further posts to review; the last list is {sittings.output / 'review-0002.jsonl'}" in sittings.said
 
 
+def test_posts_that_the_budget_left_out_are_counted_until_they_are_listed(sittings: Sittings) -> None:
+    said = "2 more found posts are on no list yet: the next searches bring them, or --budget above 1 does"
+    for _ in range(2):
+        sittings.sit(flagged("p0", "p2"), budget=1)
+        assert said in sittings.said
+    assert said in (sittings.output / "report.html").read_text()
+    sittings.sit(flagged("p0", "p2"), budget=3)
+    assert not any("on no list yet" in line for line in sittings.said)
+
+
+def test_a_list_of_another_store_is_not_taken_for_its_own(sittings: Sittings) -> None:
+    sittings.sit(flagged("p0"))
+    (sittings.output / "store.sqlite").unlink()
+    before = (sittings.output / "review-0001.jsonl").read_bytes()
+    with pytest.raises(DataError, match=r"review-0001\.jsonl, which its store\.sqlite knows nothing of"):
+        sittings.sit(flagged("p0"))
+    assert (sittings.output / "review-0001.jsonl").read_bytes() == before
+    (sittings.output / "review-0001.jsonl").unlink()
+    sittings.sit(flagged("p0"))
+    assert (sittings.output / "review-0001.jsonl").read_bytes() == before
+
+
 def test_verdicts_leave_a_written_list_as_it_is(sittings: Sittings) -> None:
     sittings.sit(flagged("p0", "p2"))
     before = (sittings.output / "review-0001.jsonl").read_bytes()

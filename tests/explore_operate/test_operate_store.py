@@ -77,6 +77,14 @@ def test_wordings_searched_in_one_round_are_one_trial() -> None:
     assert retire(trials, RetireRule(min_tihr=0.05, n_trials=2)) == []
 
 
+def test_posts_to_score_come_in_groups_of_bounded_length_and_a_long_one_alone(tmp_path: Path) -> None:
+    with closing(open_database(tmp_path / "s.sqlite")) as db:
+        rows = [("a", "长" * 50), ("b", "短"), ("c", "长" * 9)]
+        db.executemany("INSERT INTO items (id, text, text_key) VALUES (?, ?, '')", rows)
+        groups = [Store(db).unscored_items(n, most) for n, most in ((9, 10), (9, 51), (9, 99), (1, 99))]
+    assert [[id for id, _ in group] for group in groups] == [["a"], ["a", "b"], ["a", "b", "c"], ["a"]]
+
+
 def test_a_plan_counts_queries_and_searches_and_changes_nothing(sittings: Sittings) -> None:
     from operate_doubles import POSTS, FakeDetector, PairEngine
 

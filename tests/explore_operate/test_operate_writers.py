@@ -96,3 +96,18 @@ def test_a_model_in_a_folder_writes_grounded_queries(sittings: Sittings) -> None
     assert engine.asked
     text = "".join(POSTS[id] for id in ("p0", "p2"))
     assert all(piece in text for query in engine.asked for piece in query.split())
+
+
+def test_what_one_server_refused_another_one_is_asked(sittings: Sittings, loopback_only: None) -> None:
+    pytest.importorskip("openai", reason="the llm extra is not installed")
+    with LocalService(answer=lambda asked: "抱歉，我无法提供这样的内容。") as refusing:
+        assert sittings.sit(flagged("p0"), generator="openai:m", llm_url=refusing.openai_url).n_searches == 0
+    assert sittings.bad_days() == {"refused": 1}
+    with LocalService(answer=lambda asked: '{"queries": ["笨蛋"]}') as willing:
+        assert sittings.sit(flagged("p0"), generator="openai:m", llm_url=willing.openai_url).n_searches == 1
+        assert willing.n_requests == 1
+
+
+def test_rules_cannot_be_told_to_stay_with_the_items_words(sittings: Sittings) -> None:
+    with pytest.raises(ConfigError, match="grounded is True; expected --generator lm:FOLDER"):
+        sittings.sit(flagged("p0"), grounded=True)

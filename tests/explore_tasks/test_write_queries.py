@@ -87,3 +87,26 @@ def test_a_generator_that_is_none_is_refused(spec: str | None) -> None:
 @pytest.mark.parametrize("spec", ["whole", "keywords-joined", "spans", "lm:Qwen/Qwen3-8B", "replay:x", "recorded:x"])
 def test_every_kind_of_generator_is_known(spec: str) -> None:
     assert check_spec(spec) == spec.partition(":")[0]
+
+
+def test_a_generator_that_cannot_be_opened_leaves_no_file_behind(tmp_path: Path, loopback_only: None) -> None:
+    secret = ServiceOptions(url="http://bob:hidden@127.0.0.1:1/v1")
+    with pytest.raises(ConfigError, match="holds a user"):
+        written(tmp_path / "q.jsonl", "openai:any", service=secret)
+    assert list(tmp_path.iterdir()) == []
+    assert written(tmp_path / "q.jsonl").n_items == 5
+    with pytest.raises(ConfigError, match="exists"):
+        written(tmp_path / "q.jsonl")
+    assert len(read(tmp_path / "q.jsonl")) == 5
+
+
+def test_replies_without_a_query_are_counted_apart_from_refusals(tmp_path: Path, loopback_only: None) -> None:
+    answers = {"0": "抱歉，我无法提供这样的内容。", "1": "[]", "2": "{}"}
+
+    def answer(asked: Asked) -> str:
+        text = json.loads(asked.content)["items"][0]["text"]
+        return answers.get(text[-1], json.dumps({"queries": ["笨蛋"]}))
+
+    with LocalService(answer) as service:
+        report = written(tmp_path / "q.jsonl", "openai:any", service=ServiceOptions(url=service.openai_url))
+    assert (report.n_refused, report.n_unusable, report.n_without) == (1, 2, 3)

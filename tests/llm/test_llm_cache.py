@@ -162,3 +162,10 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 def test_a_folder_in_the_place_of_the_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be opened"):
         CachedClient(FakeLLM(), tmp_path)
+
+
+def test_one_name_on_two_servers_is_two_models(tmp_path: Path) -> None:
+    for server in (None, "http://localhost:1/v1", "http://localhost:2/v1"):
+        inner = FakeLLM(say("好"))
+        CachedClient(inner, tmp_path / "c.db", server).complete(ask())
+        assert len(inner.asked) == 1

@@ -49,7 +49,7 @@ def _unanswered(requests: Iterable[LLMRequest], options: LLMOptions, output: Pat
     from toxitrace.llm import CachedClient
 
     path = options.cache_file(output)
-    cached = CachedClient(_Nobody(options.model), path) if path.exists() else None
+    cached = CachedClient(_Nobody(options.model), path, options.llm_url) if path.exists() else None
     for request in requests:
         request = options.adapted(request)
         if cached is None or request not in cached:

@@ -30,7 +30,11 @@ def build_parser() -> ArgumentParser:
 
     add("--generator", "SPEC", f"who writes: {_FORMS}")
     add("--output", "FILE", "JSON lines of id and queries; FILE.meta.json says how they were made")
-    parser.add_argument("--resume", action="store_true", help="go on with an earlier run; what failed is asked again")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an earlier run; what failed is asked again, what was refused is not",
+    )
     add("--samples", "N", "draw so many replies for each item instead of the most probable one", type=int)
     add("--beams", "N", "take the so many most probable replies instead", type=int)
     add("--temperature", "T", "of drawn replies; below 1 sharper", type=float, default=1.0)
@@ -90,6 +94,7 @@ def run(config: Any) -> int:
             told=told,
         )
     refused = f", {report.n_refused} replies refused" if report.n_refused else ""
+    refused += f", {report.n_unusable} replies without a query" if report.n_unusable else ""
     cost = "" if report.cost_usd is None else f", about {report.cost_usd:.4f} USD"
     say(
         f"{output}: {report.n_items} items, {report.n_queries} queries, {report.n_without} items without one"
@@ -99,7 +104,8 @@ def run(config: Any) -> int:
         say(f"{report.n_left} items are left ({report.reason or 'not asked'}): go on with --resume")
         return 1
     if not report.n_queries:
-        say(f"no item has a query; expected some: is {config.generator} made for these items?")
+        why = f"{config.generator} refused" if report.n_refused else f"is {config.generator} made for these items?"
+        say(f"no item has a query; expected some: {why}")
         return 1
     return 0
 

@@ -65,6 +65,14 @@ def run(namespace: Namespace) -> int:
 def _show_plan(config: OperateConfig) -> int:
     from toxitrace.explore.operate.sitting import plan_sitting
 
+    if config.llm_url:
+        from toxitrace.explore.operate.own_flags import own_flags
+        from toxitrace.llm.open import checked_url
+
+        try:
+            checked_url(config.llm_url)
+        except ConfigError as error:
+            raise ConfigError(own_flags(str(error))) from error
     plan = plan_sitting(config, _open(config))
     queries = "as many queries as the language model gives" if plan.n_queries is None else f"{plan.n_queries} queries"
     more = " and those of the new queries" if plan.n_queries is None else ""

@@ -25,14 +25,15 @@ CREATE TABLE IF NOT EXISTS replies (
 """
 
 
-def cache_key(model: str, request: LLMRequest) -> str:
-    """SHA-256 of everything that shapes a reply: the model and every field of the request.
+def cache_key(model: str, request: LLMRequest, server: str | None = None) -> str:
+    """SHA-256 of everything that shapes a reply: the model, every field of the request, and the server if it is one's
+    own: two of those may mean different models by one name.
 
     >>> request = LLMRequest("cusa/1", "mark", "{}")
     >>> cache_key("m", request) == cache_key("m", LLMRequest("cusa/1", "mark", "{}", temperature=0.5))
     False
     """
-    parts = {"model": model, **asdict(request)}
+    parts = {"model": model, **asdict(request), **({} if server is None else {"server": server})}
     # ASCII with sorted names: the same bytes for the same request, lone surrogates included
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("ascii")).hexdigest()
 
@@ -52,8 +53,8 @@ class CachedClient:
         ConfigError: the file is damaged, is no cache, or cannot be written.
     """
 
-    def __init__(self, inner: LLMClient, path: str | os.PathLike[str]) -> None:
-        self._inner = inner
+    def __init__(self, inner: LLMClient, path: str | os.PathLike[str], server: str | None = None) -> None:
+        self._inner, self._server = inner, server
         self._path = Path(path)
         self._lock = threading.Lock()
         self._under_way: dict[str, Future[LLMReply]] = {}
@@ -77,11 +78,11 @@ class CachedClient:
     def __contains__(self, request: LLMRequest) -> bool:
         """Whether the reply is on file already."""
         with self._lock:
-            return self._find(cache_key(self.model, request)) is not None
+            return self._find(cache_key(self.model, request, self._server)) is not None
 
     def complete(self, request: LLMRequest) -> LLMReply:
         """Answer from the file, else ask; see `LLMClient.complete`."""
-        key = cache_key(self.model, request)
+        key = cache_key(self.model, request, self._server)
         with self._lock:
             known = self._find(key)
             if known is not None:

@@ -62,7 +62,7 @@ def open_client(
         client = ReplayClient(name)
     else:
         if url is not None:
-            url = _checked_url(url)
+            url = checked_url(url)
         if kind == "gemini":
             key = _key(environ, "GOOGLE_API_KEY", "GEMINI_API_KEY")
             if key is None:
@@ -83,7 +83,7 @@ def open_client(
             client = BudgetedClient(client, budget)
         client = RetryingClient(client, retry, stop=stop)
         if cache is not None:
-            client = CachedClient(client, cache)
+            client = CachedClient(client, cache, url)
     return client if record is None else RecordingClient(client, record)
 
 
@@ -101,7 +101,8 @@ def _key(environ: Mapping[str, str], *variables: str) -> str | None:
     return None
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
+    """An address that may be shown and kept; raises ConfigError for one that is none, or has a secret in it."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 (raises if it is no number)

@@ -104,7 +104,7 @@ class OperateConfig:
     n_replies: int = 1
     """Replies of a language model per item; the more, the more pairs to prefer among."""
     grounded: bool = False
-    """lm:FOLDER writes queries of the item's own words alone."""
+    """lm:FOLDER writes queries of the item's own words alone; the others either do already or cannot."""
     seed: int = 1
     """Of sampled replies."""
     batch: int = 32
@@ -132,7 +132,7 @@ class OperateConfig:
     retire: RetireRule = field(default_factory=RetireRule)
     """Which queries are given up."""
     budget: int = 200
-    """Posts of one review list."""
+    """Posts listed of what has been found so far; new searches, or a higher number, bring the next list."""
     min_probability: float = 0.0
     """Posts below this are not listed for review, even if the budget allows."""
     pairs: PairSettings = field(default_factory=PairSettings)
@@ -144,10 +144,17 @@ class OperateConfig:
     dry_run: bool = False
     """Say what would be written and searched, and do nothing."""
 
+    @property
+    def writer(self) -> str:
+        """Who writes, for the record: a name on another server is another model."""
+        return f"{self.generator} at {self.llm_url}" if self.llm_url else self.generator
+
     def __post_init__(self) -> None:
         for name in ("n_replies", "batch", "k", "search_tries", "budget"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        local = not self.grounded or self.generator.startswith("lm:")
+        _require(local, "grounded", self.grounded, f"--generator lm:FOLDER with it, not {self.generator}")
         rate, most, base = self.queries_per_second, self.max_searches, self.base_rate
         _require(rate is None or rate > 0, "queries_per_second", rate, "more than 0, or null for no limit")
         _require(most is None or most >= 0, "max_searches", most, "0 or more searches")

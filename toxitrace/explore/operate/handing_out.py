@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from toxitrace.errors import DataError
+from toxitrace.explore.operate.config import OperateConfig
 from toxitrace.explore.operate.outputs import review_file, write_review
-from toxitrace.explore.operate.review import count_decided, count_toxic, read_list
+from toxitrace.explore.operate.review import count_decided, count_toxic, count_waiting, read_list
 from toxitrace.explore.operate.store import Store
 
 _WRITTEN = "lists_written"  # the number of the last list whose file was written
@@ -29,6 +31,36 @@ def hand_out(store: Store, last: int, threshold: float, folder: Path) -> list[st
             lines.append(f"{len(posts)} posts to review in {write_review(posts, number, folder)}")
     store.set_fact(_WRITTEN, str(max(n_written, last)))
     return lines or [f"no further posts to review; the last list is {review_file(last, folder)}"]
+
+
+def require_own_lists(store: Store, folder: Path) -> None:
+    """Refuse a folder with review lists of another store: theirs would be taken for ours, and no post be listed again.
+
+    Raises:
+        DataError: a list is there that this store does not know.
+    """
+    (last,) = store.connection.execute("SELECT max(number) FROM lists").fetchone()
+    foreign = [path.name for path in sorted(folder.glob("review-*.jsonl")) if _number(path) > (last or 0)]
+    if foreign:
+        raise DataError(
+            f"{folder} holds {foreign[0]}, which its store.sqlite knows nothing of; expected its own lists alone: move "
+            "the others away, or name another --output"
+        )
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.removeprefix("review-")
+    return int(digits) if digits.isdecimal() else 0
+
+
+def waiting_line(store: Store, config: OperateConfig) -> list[str]:
+    """How many posts were found and are on no list for want of budget, if any are."""
+    n = count_waiting(store, config.min_probability)
+    if not n:
+        return []
+    return [
+        f"{n} more found posts are on no list yet: the next searches bring them, or --budget above {config.budget} does"
+    ]
 
 
 def decided_line(store: Store, min_probability: float) -> list[str]:

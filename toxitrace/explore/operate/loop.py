@@ -17,7 +17,7 @@ from toxitrace.explore.operate.writers import Writer
 from toxitrace.explore.records import SeedItem
 from toxitrace.search.errors import SearchError
 
-_GROUP = 256  # texts scored at once
+_GROUP, _GROUP_CHARS = 256, 100_000  # texts and characters scored at once: what a kill loses
 _GO_ON = "the same command goes on"
 # One query that no try could search may be the query's own fault; two in a row are the engine's.
 _MAX_FAILED_IN_A_ROW = 2
@@ -205,7 +205,7 @@ class Loop:
         return bool(n_found and not n_known)
 
     def _score(self) -> None:
-        while rows := self._store.unscored_items(_GROUP):
+        while rows := self._store.unscored_items(_GROUP, _GROUP_CHARS):
             predictions = self._detector.predict([text for _, text in rows])
             self._store.add_scores({id: one for (id, _), one in zip(rows, predictions, strict=True)})
             if self._stop.is_set():

@@ -98,6 +98,11 @@ def count_decided(store: Store, min_probability: float) -> int:
     return sum(key not in unplaced for (key,) in rows)
 
 
+def count_waiting(store: Store, min_probability: float) -> int:
+    """Texts that would be listed next."""
+    return len(_candidates(store, None, min_probability))
+
+
 def read_list(store: Store, number: int, threshold: float) -> list[Post]:
     """The posts of a list, in their order.
 
@@ -148,9 +153,9 @@ def count_toxic(store: Store, threshold: float) -> tuple[int, int]:
     return len(rows), sum(bool(is_seed) or key in unplaced for key, is_seed in rows)
 
 
-def _candidates(store: Store, n: int, min_probability: float) -> list[list[str]]:
-    """The ids of the next ``n`` texts, the one that stands for its copies first."""
-    if n < 1:
+def _candidates(store: Store, n: int | None, min_probability: float) -> list[list[str]]:
+    """The ids of the next ``n`` texts (None: of all), the one that stands for its copies first."""
+    if n is not None and n < 1:
         return []
     db = store.connection
     unplaced = _unplaced(store)
@@ -161,7 +166,7 @@ def _candidates(store: Store, n: int, min_probability: float) -> list[list[str]]
     )
     by_text: dict[str, list[str]] = {}
     for id, key in rows:
-        if key not in unplaced and (key in by_text or len(by_text) < n):
+        if key not in unplaced and (key in by_text or n is None or len(by_text) < n):
             by_text.setdefault(key, []).append(id)
     return list(by_text.values())
 

@@ -16,7 +16,13 @@ from toxitrace.explore.baselines import RULES
 from toxitrace.explore.operate.config import OperateConfig
 from toxitrace.explore.operate.figures import Figures
 from toxitrace.explore.operate.flagged import Scorer, hold_nothing, read_flagged
-from toxitrace.explore.operate.handing_out import decided_line, exhausted_warning, hand_out
+from toxitrace.explore.operate.handing_out import (
+    decided_line,
+    exhausted_warning,
+    hand_out,
+    require_own_lists,
+    waiting_line,
+)
 from toxitrace.explore.operate.loop import Ending, Loop
 from toxitrace.explore.operate.outputs import next_pairs, write_text
 from toxitrace.explore.operate.platform_files import read_labels, read_texts
@@ -95,6 +101,7 @@ def run_sitting(
     folder = Path(config.output)
     with closing(open_database(folder / STORE_FILE)) as connection:
         store = Store(connection)
+        require_own_lists(store, folder)
         texts = read_texts(config.items, store.note)
         labels = read_labels(config.labels) if config.labels else {}
         round = _prepare(store, config, tools, texts, labels)
@@ -119,7 +126,7 @@ def plan_sitting(config: OperateConfig, tools: Tools) -> Plan:
         texts = read_texts(config.items, store.note)
         round = _prepare(store, config, tools, texts, {})
         name = config.generator
-        seeds = store.unwritten_seeds(name)
+        seeds = store.unwritten_seeds(config.writer)
         n_before = len(store.open_queries(round, known=False))
         n_queries: int | None = None
         if name in RULES:
@@ -199,6 +206,8 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
     if ending.list_number is not None:
         posts = read_list(store, ending.list_number, threshold)
         lines += hand_out(store, ending.list_number, threshold, folder)
+    waiting = waiting_line(store, config)
+    lines += waiting
     decided = decided_line(store, config.min_probability)
     lines += decided
     is_over = ending.complete and not ending.n_seeds_left and not ending.n_searches_left
@@ -227,7 +236,7 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
         "detector's threshold": f"{threshold:g}",
         "review list": f"{len(posts)} posts of at most {config.budget}"
         + (f"; of {len(known)} with a label {sum(known) / len(known):.1%} are toxic" if known else "")
-        + "".join(f"; {line}" for line in decided),
+        + "".join(f"; {line}" for line in waiting + decided),
         "preferences": f"{len(pairs)}, kind {config.pairs.kind}, threshold {config.pairs.threshold:g}",
         "left": f"{ending.n_seeds_left} flagged items without queries, {ending.n_searches_left} searches"
         + (f" ({ending.reason})" if ending.reason else ""),

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from toxitrace.explore.operate.identity import query_pattern, storable, text_key
 from toxitrace.explore.operate.retire import Retired
@@ -178,10 +179,14 @@ class Store:
                 if id in labels and labels[id] != label:
                     self.connection.execute("UPDATE items SET label = ? WHERE id = ?", (labels[id], id))
 
-    def unscored_items(self, limit: int) -> list[tuple[str, str]]:
-        """Ids and texts of found items that the detector has not seen, in order of the id."""
+    def unscored_items(self, limit: int, max_chars: int) -> list[tuple[str, str]]:
+        """Ids and texts of found items that the detector has not seen, in order of the id: as many as have no more
+        than ``max_chars`` characters together, but one at least.
+        """
         query = "SELECT id, text FROM items WHERE probability IS NULL AND text IS NOT NULL ORDER BY id LIMIT ?"
-        return [(str(id), str(text)) for id, text in self.connection.execute(query, (limit,))]
+        rows = [(str(id), str(text)) for id, text in self.connection.execute(query, (limit,))]
+        so_far = accumulate(len(text) for _, text in rows)
+        return [row for place, (row, n) in enumerate(zip(rows, so_far, strict=True)) if not place or n <= max_chars]
 
     def add_scores(self, scores: Mapping[str, Prediction]) -> None:
         """Keep the detector's answers."""

@@ -167,7 +167,7 @@ def open_writer(
                 # a recording sends nothing: what it lacks is an answer that is missing
                 return kind == "replay" or requests.has(query_request((item,)))
 
-            yield ReplyWriter(name, asked, asked.failures, sent)
+            yield ReplyWriter(config.writer, asked, asked.failures, sent)
         finally:
             if isinstance(client, CachedClient):
                 client.close()

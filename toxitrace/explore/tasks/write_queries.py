@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class QueriesReport:
         n_left: items without a row: their request failed or was not sent.
         reason: why, of one of them.
         n_refused: replies of this sitting in which a model declined.
+        n_unusable: other replies of this sitting without any query in them.
         cost_usd: of all sittings; None: no service was asked.
     """
 
@@ -38,6 +40,7 @@ class QueriesReport:
     n_left: int = 0
     reason: str = ""
     n_refused: int = 0
+    n_unusable: int = 0
     cost_usd: float | None = None
 
 
@@ -66,10 +69,10 @@ def write_queries(
     """
     generate = generate or GenerateSettings()
     shaped = {**settings, "generator": generator, "generate": asdict(generate)}
-    with RowLog(output, shaped, resume=resume) as log:
+    with _kept_if_begun(output), RowLog(output, shaped, resume=resume) as log:
         n_before = len(log.rows)
         failures: dict[str, str] = {}
-        n_refused, cost = 0, log.report.get("spending")
+        n_refused, n_unusable, cost = 0, 0, log.report.get("spending")
         if n_before < len(items):
             with open_writer(
                 generator, generate=generate, service=service or ServiceOptions(), output=output, spent=cost or {}
@@ -90,7 +93,8 @@ def write_queries(
                     cost = asdict(spending) if spending else cost
                     log.note({"spending": cost})
                     counts = writer.counts()
-                    n_refused = counts.n_refused if counts else 0
+                    if counts:
+                        n_refused, n_unusable = counts.n_refused, counts.n_without_query - counts.n_refused
                     failures = dict(writer.failures)
         written = [log.rows[item.id,] for item in items if (item.id,) in log.rows]
         left = [item.id for item in items if (item.id,) not in log.rows]
@@ -101,10 +105,24 @@ def write_queries(
             n_left=len(left),
             reason=next((failures[id] for id in left if id in failures), ""),
             n_refused=n_refused,
+            n_unusable=n_unusable,
             cost_usd=cost["cost_usd"] if cost else None,
         )
         log.finish(((item.id,) for item in items), {**asdict(report), "spending": cost})
     return report
+
+
+@contextmanager
+def _kept_if_begun(output: Path) -> Iterator[None]:
+    """Leave nothing behind where nothing was written: a corrected command is a new one."""
+    existed = output.exists()
+    try:
+        yield
+    except BaseException:
+        if not existed and output.exists() and not output.stat().st_size:
+            output.unlink()
+            output.with_name(f"{output.name}.meta.json").unlink(missing_ok=True)
+        raise
 
 
 def _new_rows(log: RowLog, chunk: Sequence[SeedItem], writer: Writer) -> list[dict[str, Any]]:
