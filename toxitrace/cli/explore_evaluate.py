@@ -25,7 +25,9 @@ def build_parser() -> ArgumentParser:
         "--sets", nargs="+", default=[], metavar="[NAME=]FILE", help="rows of id and queries, a set in each file"
     )
     # before all flags: one of several values would take them for its own
-    parser.add_argument("files", nargs="*", default=[], metavar="[NAME=]FILE", help="the same as --sets, ahead of all flags")
+    parser.add_argument(
+        "files", nargs="*", default=[], metavar="[NAME=]FILE", help="the same as --sets, ahead of all flags"
+    )
     add_item_flags(parser)
     add_search_flags(parser)
     parser.add_argument(
