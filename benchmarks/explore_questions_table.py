@@ -89,9 +89,9 @@ def write_result(
     found = {
         "platform": about,
         "settings": {
-            name: str(value) if name in ("work", "store", "output") else value
+            name: str(value) if name in ("work", "store") else value
             for name, value in vars(args).items()
-            if name != "beside"
+            if name not in ("beside", "output")
         }
         | {"seeds": sorted({row["seed"] for row in rows})},
         "machine": machine(),
