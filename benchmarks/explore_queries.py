@@ -41,9 +41,8 @@ from machine import RESULTS
 
 import toxitrace
 from toxitrace.cli.quiet import quiet_training
-from toxitrace.data.hashing import sha256_file
 from toxitrace.data.rowlog import RowLog
-from toxitrace.detector.loading import default_model
+from toxitrace.detector.loading import default_model, fingerprint
 from toxitrace.explore import (
     GenerateSettings,
     Generator,
@@ -72,16 +71,16 @@ class Models:
 def main() -> None:
     args = flags(__doc__, "explore_queries").parse_args()
     prepare(args)
-    others = [(log.rows.values(), stages.rows.values()) for _, log, stages in logs_beside(args)]
+    others = logs_beside(args)
     log, stages = open_logs(args)
     with log, stages:
         platform = timed(stages, "read and index", 0, lambda: read_platform(args))
         for seed in args.seeds:
             one_seed(args, deal(args, seed, platform), platform, log, stages)
-            rows, seconds = ([*own] for own in (log.rows.values(), stages.rows.values()))
-            for their_rows, their_stages in others:
-                rows += their_rows
-                seconds += apart_from_reading(their_stages)
+            rows, seconds = [*log.rows.values()], [*stages.rows.values()]
+            for _, their_log, their_stages in others:
+                rows += their_log.rows.values()
+                seconds += apart_from_reading(their_stages.rows.values())
             write_result(args, by_seed(rows), by_seed(seconds), about(platform))
     print(args.output.with_suffix(".md").read_text(encoding="utf-8"))
 
@@ -210,7 +209,7 @@ def _rules(platform: Platform) -> dict[str, Generator]:
 def _detector() -> str:
     """Which model the shipped detector is."""
     folder = default_model()
-    return "none" if folder is None else sha256_file(folder / "model.onnx")
+    return "none" if folder is None else fingerprint(folder)
 
 
 class _DetectorSpans:

@@ -42,12 +42,7 @@ def write_result(args: argparse.Namespace, rows: Collection[Row], stages: Collec
     names = rate_names()
     found: dict[str, Any] = {
         "platform": about,
-        "settings": {
-            name: str(value) if name in ("work", "store") else value
-            for name, value in vars(args).items()
-            if name not in ("beside", "output")
-        }
-        | {"seeds": sorted({row["seed"] for row in rows})},
+        "settings": shown_settings(args, rows),
         "machine": machine(),
         "systems": {},
         "differences": {},
@@ -70,6 +65,16 @@ def write_result(args: argparse.Namespace, rows: Collection[Row], stages: Collec
     part.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(part, args.output)
     args.output.with_suffix(".md").write_text(table(found), encoding="utf-8")
+
+
+def shown_settings(args: argparse.Namespace, rows: Collection[Row]) -> dict[str, Any]:
+    """The flags as a result has them: all seeds in it, and no place but the folders it was made in."""
+    shown = {name: value for name, value in vars(args).items() if name not in ("beside", "output")}
+    return shown | {
+        "work": str(args.work),
+        "store": str(args.store),
+        "seeds": sorted({row["seed"] for row in rows}),
+    }
 
 
 def table(found: Row) -> str:

@@ -20,6 +20,7 @@ from explore_queries_table import (
     lines,
     rate_cells,
     rates,
+    shown_settings,
     spread,
     stage_cells,
 )
@@ -88,12 +89,7 @@ def write_result(
     by_system = {name: [row for row in whole if row["system"] == name] for name in dict.fromkeys(_names(whole))}
     found = {
         "platform": about,
-        "settings": {
-            name: str(value) if name in ("work", "store") else value
-            for name, value in vars(args).items()
-            if name not in ("beside", "output")
-        }
-        | {"seeds": sorted({row["seed"] for row in rows})},
+        "settings": shown_settings(args, rows),
         "machine": machine(),
         "questions": {
             key: _question(key, question, by_system, recall)

@@ -64,3 +64,23 @@ def test_lone_surrogates_survive(tmp_path: Path) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_what_fails_before_its_first_row_and_report_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail(report: dict[str, int] | None = None, *, resume: bool = False) -> None:
+        with RowLog(tmp_path / "rows.jsonl", {"a": 1}, resume=resume) as log:
+            if report:
+                log.note(report)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    for resume in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            fail({"spending": 3}, resume=resume)  # paid for: the next sitting must know
+        with RowLog(tmp_path / "rows.jsonl", {"a": 1}, resume=True) as log:
+            assert log.report == {"spending": 3}
+    with RowLog(tmp_path / "empty.jsonl", {}):
+        pass
+    assert (tmp_path / "empty.jsonl").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -20,7 +21,8 @@ Key = tuple[Any, ...]
 class RowLog:
     """``OUTPUT`` with its rows, and ``OUTPUT.meta.json`` beside it, which says with what settings they are made.
 
-    Only one run at a time holds it; the system lets go of it whatever ends the process.
+    Only one run at a time holds it; the system lets go of it whatever ends the process. A run that fails before its
+    first row and its first report leaves neither file behind: the corrected command is a new one.
 
     Args:
         path: the output.
@@ -48,7 +50,8 @@ class RowLog:
         self.rows: dict[Key, dict[str, Any]] = {}
         self._key = key
         self._meta = self.path.with_name(f"{self.path.name}.meta.json")
-        if self.path.exists():
+        self._is_new = not self.path.exists()
+        if not self._is_new:
             if not resume:
                 raise ConfigError(f"{self.path} exists: go on with --resume, move it away, or name another --output")
             self._compare(settings)
@@ -69,6 +72,10 @@ class RowLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._is_new and not self.rows and not self.report:
+            with suppress(OSError):  # Windows removes no open file
+                self.path.unlink()
+                self._meta.unlink()
         self._file.close()
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:

@@ -202,12 +202,13 @@ def _leave(store: Store, config: OperateConfig, tools: Tools, ending: Ending, fo
     pairs = next_pairs(figures.compared(searches), config.pairs)
     write_rows(pairs, folder / "preferences.jsonl")
     posts = []
+    waiting: list[str] = []
     lines = [f"{len(searches)} queries searched so far, {len(pairs)} preferences in {folder / 'preferences.jsonl'}"]
     if ending.list_number is not None:
         posts = read_list(store, ending.list_number, threshold)
         lines += hand_out(store, ending.list_number, threshold, folder)
-    waiting = waiting_line(store, config)
-    lines += waiting
+        waiting = waiting_line(store, config)
+        lines += waiting
     decided = decided_line(store, config.min_probability)
     lines += decided
     is_over = ending.complete and not ending.n_seeds_left and not ending.n_searches_left

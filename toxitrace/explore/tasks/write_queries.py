@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def write_queries(
     """
     generate = generate or GenerateSettings()
     shaped = {**settings, "generator": generator, "generate": asdict(generate)}
-    with _kept_if_begun(output), RowLog(output, shaped, resume=resume) as log:
+    with RowLog(output, shaped, resume=resume) as log:
         n_before = len(log.rows)
         failures: dict[str, str] = {}
         n_refused, n_unusable, cost = 0, 0, log.report.get("spending")
@@ -110,19 +109,6 @@ def write_queries(
         )
         log.finish(((item.id,) for item in items), {**asdict(report), "spending": cost})
     return report
-
-
-@contextmanager
-def _kept_if_begun(output: Path) -> Iterator[None]:
-    """Leave nothing behind where nothing was written: a corrected command is a new one."""
-    existed = output.exists()
-    try:
-        yield
-    except BaseException:
-        if not existed and output.exists() and not output.stat().st_size:
-            output.unlink()
-            output.with_name(f"{output.name}.meta.json").unlink(missing_ok=True)
-        raise
 
 
 def _new_rows(log: RowLog, chunk: Sequence[SeedItem], writer: Writer) -> list[dict[str, Any]]:
