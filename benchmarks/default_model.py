@@ -107,7 +107,7 @@ def _flagged(name: str, shared: Path) -> dict[str, dict[str, float]]:
 def _baselines(config: str) -> dict[str, Judge]:
     recipe = build_parser()
     data: DataConfig = recipe.instantiate(recipe.parse_args(["--config", config])).data
-    examples = load_labelled(replace(data, teacher=Paths(), clauses=False, disguises=0.0), 1).train
+    examples = load_labelled(replace(data, teacher=Paths(), unlabelled=Paths(), clauses=False, disguises=0.0), 1).train
     soft = [label_to_learn(one, data.doubtful_label) for one in examples]
     cold = [one for one in examples if one.id.startswith("train-")]
     published = NgramBaseline().fit([one.text for one in cold], [float(one.label or 0) for one in cold])

@@ -3,11 +3,13 @@
     python scripts/add_ngram_margin.py --model runs/default-mean --config configs/default.yaml \
         --words runs/words.txt --output runs/default-wide
 
-The n-grams learn from the recipe's training texts and soft labels, and from a share of the texts with a word disguised
-(`toxitrace.data.disguises`), which here costs no training of the encoder. How much they count beside the encoder is the
-ratio of two logistic weights on the recipe's development texts, and the encoder learns nothing new: its saliency stays
-the same to the last bit. What the n-grams say of each token is added to it when spans are cut, and a word's tokens
-are lifted to its heaviest one. Threshold and calibration begin anew, span parameters are the old model's: tune them.
+The n-grams learn from the recipe's training texts and soft labels, from a share of the texts with a word disguised
+(`toxitrace.data.disguises`), which here costs no training of the encoder, and from the recipe's unlabelled texts with
+the teacher's word as label; where there is a label the teacher has no say. How much they count beside the encoder is
+the ratio of two logistic weights on the recipe's development texts, and the encoder learns nothing new: its saliency
+stays the same to the last bit. What the n-grams say of each token is added to it when spans are cut, and a word's
+tokens are lifted to its heaviest one. Threshold and calibration begin anew, span parameters are the old model's: tune
+them.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 import toxitrace
 from toxitrace.cli.settings_parser import build_config
 from toxitrace.cli.train import build_parser
-from toxitrace.config import Paths, TrainConfig
+from toxitrace.config import TrainConfig
 from toxitrace.data.load import LabelledData, load_labelled
 from toxitrace.data.prepare import label_to_learn
 from toxitrace.encoder import Classifier, load_classifier, save_classifier
@@ -64,12 +66,12 @@ def main() -> None:
     if args.words and not args.words.is_file():
         raise SystemExit(f"--words {args.words} does not exist; make it with scripts/count_words.py")
     config = build_config(build_parser().parse_args(["--config", args.config]), TrainConfig)
-    data = load_labelled(replace(config.data, teacher=Paths(), clauses=False, disguises=args.disguises), seed=1)
+    data = load_labelled(replace(config.data, clauses=False, disguises=args.disguises), seed=1)
     soft = config.data.doubtful_label if config.data.soften_doubtful else None
     tokenizer = TextTokenizer.load(args.model, settings.fold)
     fitted = fit_ngram_margin(
         _ids(tokenizer, [one.text for one in data.train]),
-        [label_to_learn(one, soft) for one in data.train],
+        [data.teacher[one.id] if one.label is None else label_to_learn(one, soft) for one in data.train],
         buckets=args.buckets, max_ngrams=args.max_ngrams, inverse_l2=args.inverse_l2,
     )  # fmt: skip
     texts = [one.text for one in data.dev]

@@ -43,7 +43,7 @@ def main() -> None:
     config = build_config(build_parser().parse_args(["--config", args.config]), TrainConfig)
     config = replace(
         config,
-        data=replace(config.data, dev=Paths(), rationales=Paths(), teacher=Paths([args.other])),
+        data=replace(config.data, dev=Paths(), unlabelled=Paths(), rationales=Paths(), teacher=Paths([args.other])),
         encoder=replace(config.encoder, name=args.encoder or config.encoder.name),
         schedule=replace(config.schedule, warmup_epochs=1, joint_epochs=0),
         tensorboard=False,

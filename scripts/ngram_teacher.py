@@ -29,7 +29,9 @@ def main() -> None:
     args = parser.parse_args()
     recipe = build_parser()
     data: DataConfig = recipe.instantiate(recipe.parse_args(["--config", args.config])).data
-    examples = load_labelled(replace(data, teacher=Paths(), clauses=False, disguises=0.0), args.seed).train
+    examples = load_labelled(
+        replace(data, teacher=Paths(), unlabelled=Paths(), clauses=False, disguises=0.0), args.seed
+    ).train
     soft = data.doubtful_label if data.soften_doubtful else None
     labels = [label_to_learn(one, soft) for one in examples]
     found = cross_fitted([one.text for one in examples], labels, n_folds=args.folds, seed=args.seed)

@@ -115,6 +115,8 @@ class DataConfig:
     """Probabilities {"id", "probability"} by a teacher for training texts (distillation), as `predict` writes them."""
     teacher_weight: float = 0.5
     """Share of the teacher in the label to train on; the rest is the text's own."""
+    unlabelled: Paths = Paths()
+    """Training texts {"id", "text"} that nobody labelled, learnt with what ``teacher`` says alone (self-training)."""
     doubtful_label: float = 0.4
     """Soft label of rows whose label and evidence disagree (toxic without spans, non-toxic with)."""
     soften_doubtful: bool = True

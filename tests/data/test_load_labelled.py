@@ -169,3 +169,42 @@ def test_a_teacher_tells_probabilities(tmp_path: Path, value: object) -> None:
 def test_training_rows_without_label_are_labelled_by_their_evidence(tmp_path: Path) -> None:
     rows = [{"id": "a", "text": "你真是个笨蛋", "spans": [[4, 6]]}, {"id": "b", "text": "天气不错", "spans": []}]
     assert [example.label for example in load([write(tmp_path / "forum.jsonl", rows)]).train] == [1, 0]
+
+
+UNLABELLED: list[dict[str, Any]] = [{"id": "u", "text": "他又来了"}, {"id": "v", "text": "真烦人", "label": 1}]
+
+
+def test_unlabelled_texts_join_the_training_texts_without_any_label(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", TRAIN)
+    unlabelled = write(tmp_path / "found.jsonl", UNLABELLED)
+    told = [{"id": id, "probability": p} for id, p in (("a", 0.9), ("u", 0.3), ("v", 0.8))]
+    teacher = write(tmp_path / "told.jsonl", told)
+    data = load([train], unlabelled=Paths([unlabelled]), teacher=Paths([teacher]), clauses=True)
+    assert [(one.id, one.label) for one in data.train] == [("a", 1), ("b", 0), ("c", 0), ("u", None), ("v", None)]
+    assert data.teacher == {"a": 0.9, "u": 0.3, "v": 0.8}
+    assert data.files["u"] == unlabelled
+    assert data.sha256[unlabelled] == hashlib.sha256(Path(unlabelled).read_bytes()).hexdigest()
+
+
+def test_an_unlabelled_text_that_no_teacher_judges_is_refused(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", TRAIN)
+    unlabelled = write(tmp_path / "found.jsonl", UNLABELLED)
+    teacher = write(tmp_path / "told.jsonl", [{"id": "u", "probability": 0.3}])
+    with pytest.raises(DataError, match=r"found.jsonl: no file of --data.teacher judges id 'v'"):
+        load([train], unlabelled=Paths([unlabelled]), teacher=Paths([teacher]))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"id": "a", "text": "真烦人"}, "id 'a' was already used in .*train.jsonl"),
+        ({"id": "w", "text": "  "}, "id 'w' has a blank text"),
+    ],
+)
+def test_unlabelled_texts_with_a_known_id_or_nothing_to_read_are_refused(
+    tmp_path: Path, row: dict[str, Any], message: str
+) -> None:
+    train = write(tmp_path / "train.jsonl", TRAIN)
+    teacher = write(tmp_path / "told.jsonl", [{"id": row["id"], "probability": 0.3}])
+    with pytest.raises(DataError, match=message):
+        load([train], unlabelled=Paths([write(tmp_path / "found.jsonl", [row])]), teacher=Paths([teacher]))

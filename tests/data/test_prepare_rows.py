@@ -157,3 +157,11 @@ def test_a_teacher_has_its_share_in_the_label(tokenizer: TextTokenizer) -> None:
     rows, _ = prepare_rows(examples, tokenizer, max_tokens=8, doubtful_label=0.4, teacher=teacher, teacher_weight=0.5)
     assert [row.toxic_prob for row in rows] == pytest.approx([0.65, 0.25, 1.0])
     assert [row.label for row in rows] == [1, 0, 1]
+
+
+def test_where_there_is_no_label_the_teachers_word_is_the_label(tokenizer: TextTokenizer) -> None:
+    examples = [Example("a", "你好", None), Example("b", "你好", None), Example("c", "你好", 1)]
+    rows, counts = prepare_rows(examples, tokenizer, max_tokens=8, teacher={"a": 0.7, "b": 0.2}, teacher_weight=0.1)
+    assert [row.toxic_prob for row in rows] == [0.7, 0.2, 1.0]
+    assert [row.label for row in rows] == [1, 0, 1]
+    assert (counts.rows, counts.positive, counts.doubtful, counts.supervised) == (3, 2, 0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +52,8 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
     if not config.train:
         raise ConfigError("no training texts; name files with --data.train")
     train, files = _read_all(config.train)
+    extra, extra_files = _read_all(config.unlabelled, labelled=False, files=files)
+    train, files = [*train, *extra], files | extra_files
     ids = {example.id for example in train}
     rationales: dict[str, Rationales] = {}
     unmatched = 0
@@ -74,6 +76,12 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
         _require_match(source, len(told), len(told) - len(judged))
         unmatched += len(told) - len(judged)
         teacher |= judged
+    for example in extra:
+        if example.id not in teacher:
+            raise DataError(
+                f"{files[example.id]}: no file of --data.teacher judges id {example.id!r}; a text of --data.unlabelled "
+                "is learnt with what the teacher says"
+            )
     if config.limit is not None and config.limit < len(train):
         chosen = np.random.default_rng([seed, len(train)]).permutation(len(train))[: config.limit]
         train = [train[i] for i in sorted(chosen.tolist())]
@@ -81,7 +89,9 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
     disguised = disguised_examples(train, config.disguises, seed) if config.disguises else []
     train = [*train, *clauses, *disguised]
     dev, _ = _read_all(config.dev)
-    sha256 = hash_sources([*config.train, *config.dev, *config.spans, *config.rationales, *config.teacher])
+    sha256 = hash_sources(
+        [*config.train, *config.unlabelled, *config.dev, *config.spans, *config.rationales, *config.teacher]
+    )
     return LabelledData(train, dev, rationales, sha256, unmatched, teacher, files)
 
 
@@ -95,19 +105,36 @@ def hash_sources(sources: Iterable[str]) -> dict[str, str]:
     return {source: "shipped" if source in BUILTINS else sha256_file(source) for source in sources}
 
 
-def _read_all(paths: Iterable[str]) -> tuple[list[Example], dict[str, str]]:
-    """All examples, and the file of each by id."""
+def _read_all(
+    paths: Iterable[str], *, labelled: bool = True, files: Mapping[str, str] | None = None
+) -> tuple[list[Example], dict[str, str]]:
+    """All examples, and the file of each by id.
+
+    Args:
+        paths: of files.
+        labelled: whether a row without label is an error; if not, no label is read at all.
+        files: ids read before and where, which may not come again.
+    """
     examples: list[Example] = []
-    seen: dict[str, str] = {}
+    before, seen = files or {}, dict[str, str]()
     for path in paths:
-        for example in read_examples(path, label_from_spans=True):
-            if example.id in seen:
+        rows = read_examples(path, label_from_spans=True) if labelled else _unlabelled(path)
+        for example in rows:
+            if example.id in before or example.id in seen:
                 raise DataError(
-                    f"{path}: id {example.id!r} was already used in {seen[example.id]}; ids must be unique across files"
+                    f"{path}: id {example.id!r} was already used in {before.get(example.id) or seen[example.id]}; "
+                    "ids must be unique across files"
                 )
             seen[example.id] = path
             examples.append(example)
     return examples, seen
+
+
+def _unlabelled(path: str) -> Iterable[Example]:
+    for example in read_examples(path, require_label=False):
+        if not example.text.strip():
+            raise DataError(f"{path}: id {example.id!r} has a blank text: remove the row")
+        yield Example(example.id, example.text, None, example.topic)
 
 
 def _require_match(source: str, n_rows: int, n_missing: int) -> None:

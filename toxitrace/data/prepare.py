@@ -23,7 +23,7 @@ class TrainingRow:
 
     Attributes:
         input_ids: (T,) token ids.
-        label: 0 or 1 as published.
+        label: 0 or 1 as published, or the nearer one of the teacher's probability.
         toxic_prob: the label to train on, soft for doubtful rows and where a teacher was asked.
         toxic_mask: (T,) bool, tokens that carry evidence; all False without usable spans.
         supervised: whether the gradient losses use this row: toxic, with a toxic and another token.
@@ -89,16 +89,16 @@ def prepare_rows(
     """Tokenise labelled examples and align their spans and rationales.
 
     Args:
-        examples: every one has a label.
+        examples: every one has a label, or a probability by the teacher.
         tokenizer: folds and tokenises.
         max_tokens: longer texts and rationales are cut here, [CLS] and [SEP] included.
         doubtful_label: soft label of rows whose label and evidence disagree; None keeps the published label.
         rationales: by example id.
         teacher: probability of toxicity by a teacher, by example id (distillation, Hinton et al. 2015).
-        teacher_weight: its share in the label to train on.
+        teacher_weight: its share in the label to train on; where there is no label, the teacher's word is the label.
 
     Raises:
-        DataError: an example has no label, or nothing but blank and invisible characters.
+        DataError: an example has neither label nor teacher, or nothing but blank and invisible characters.
     """
     content = max_tokens - 2
     tokens = tokenizer.tokenize([example.text for example in examples])
@@ -115,16 +115,19 @@ def prepare_rows(
     rows: list[TrainingRow] = []
     truncated = doubtful = 0
     for index, (example, text) in enumerate(zip(examples, tokens, strict=True)):
-        if example.label is None:
+        told = teacher.get(example.id) if teacher else None
+        if example.label is None and told is None:
             raise DataError(f"id {example.id!r} has no label; expected 0 or 1: label the text or leave it out")
         if not len(text.token_ids):
             raise DataError(f"id {example.id!r} shows no character to learn from: remove the row")
-        label = example.label
-        doubtful += is_doubtful(example)
+        if example.label is None and told is not None:
+            label, target = int(told >= 0.5), told
+        else:
+            label, target = int(example.label or 0), label_to_learn(example, doubtful_label)
+            doubtful += is_doubtful(example)
+            if told is not None:
+                target += teacher_weight * (told - target)
         truncated += len(text.token_ids) > content
-        target = label_to_learn(example, doubtful_label)
-        if teacher and example.id in teacher:
-            target += teacher_weight * (teacher[example.id] - target)
         inner = spans_to_token_mask(example.spans or (), text.starts, text.ends)[:content]
         pro, con = sides.get(index, (none, none))
         rows.append(
