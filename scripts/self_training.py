@@ -68,7 +68,7 @@ def main() -> None:
             drawn = rng.permutation(len(pieces))[: args.per_file].tolist()
             judged = _logit(ngrams.predict([pieces[i] for i in drawn])) if drawn else np.empty(0)
             found += [
-                {"id": f"{stem(path)}-{i}", "text": pieces[i], "margin": margin}
+                {"id": f"plain-{stem(path)}-{i}", "text": pieces[i], "margin": margin}
                 for i, margin in zip(drawn, judged.tolist(), strict=True)
             ]
             print(f"{path.name}: {len(drawn):,} of {len(pieces):,} pieces", flush=True)
