@@ -33,8 +33,8 @@ def test_plain_text_is_cut_judged_and_learnt_from(tmp_path: Path) -> None:
     recipe = {"texts": [str(tmp_path)], "repeat": {"left_out": 0}, "max_steps": 1}
     (tmp_path / "texts.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     model, found, told = tmp_path / "model", tmp_path / "found.jsonl", tmp_path / "told.jsonl"
-    short = ["--schedule.warmup_epochs", 1, "--schedule.joint_epochs", 0]
-    run("-m", "toxitrace", "train", "--config", "configs/smoke.yaml", "--output", model, *short)
+    size = ["--schedule.warmup_epochs", 1, "--schedule.joint_epochs", 0, "--encoder.scratch.ngram_buckets", 101]
+    run("-m", "toxitrace", "train", "--config", "configs/smoke.yaml", "--output", model, *size)
     judge = ["--config", "configs/smoke.yaml", "--texts", tmp_path / "texts.yaml", "--models", model]
     files = ["--output", found, "--teacher", told]
     run("scripts/self_training.py", *judge, *files, "--suspicious", 3, "--ordinary", 1)
@@ -46,10 +46,23 @@ def test_plain_text_is_cut_judged_and_learnt_from(tmp_path: Path) -> None:
     assert "这个文件不读" not in texts.values()
     by_text = {texts[id]: value for id, value in probability.items()}
     assert by_text["真是个大笨蛋，闭嘴吧"] > max(by_text.get("我们去公园散步了", 0), by_text.get("今天天气真不错！", 0))
-    learnt = ["--data.unlabelled", found, "--data.teacher", told, "--output", tmp_path / "learnt"]
-    run("-m", "toxitrace", "train", "--config", "configs/smoke.yaml", *short, *learnt)
+    recipe = yaml.safe_load((ROOT / "configs/smoke.yaml").read_text("utf-8"))
+    recipe["data"] |= {"unlabelled": [str(found)], "teacher": [str(told)]}
+    (tmp_path / "learn.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+    run("-m", "toxitrace", "train", "--config", tmp_path / "learn.yaml", *size, "--output", tmp_path / "learnt")
     before, after = (
         json.loads((tmp_path / name / "toxitrace.json").read_text("utf-8")) for name in ("model", "learnt")
     )
     assert after["notes"]["rows"]["rows"] == before["notes"]["rows"]["rows"] + 4
     assert after["training"]["data"]["unlabelled"] == [str(found)]
+    ngrams = [
+        json.loads((with_ngrams(tmp_path, config) / "toxitrace.json").read_text("utf-8"))["notes"]["ngram_margin"]
+        for config in (ROOT / "configs/smoke.yaml", tmp_path / "learn.yaml")
+    ]
+    assert ngrams[0]["wanted"] < ngrams[1]["wanted"]
+
+
+def with_ngrams(folder: Path, config: Path) -> Path:
+    output = folder / f"wide-{config.stem}"
+    run("scripts/add_ngram_margin.py", "--model", folder / "model", "--config", config, "--output", output)
+    return output
