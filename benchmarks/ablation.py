@@ -218,11 +218,11 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": statistics.fmean(values), "standard_deviation": deviation, "values": list(values)}
 
 
-def in_points(cell: Mapping[str, Any]) -> str:
+def in_points(cell: Mapping[str, Any], scale: float = 100) -> str:
     """A spread of shares as ``81.0 ± 1.2``; a single seed has none."""
     if len(cell["values"]) < 2:
-        return f"{100 * cell['mean']:.1f}"
-    return f"{100 * cell['mean']:.1f} ± {100 * cell['standard_deviation']:.1f}"
+        return f"{scale * cell['mean']:.1f}"
+    return f"{scale * cell['mean']:.1f} ± {scale * cell['standard_deviation']:.1f}"
 
 
 def table_lines(columns: Iterable[str], rows: Mapping[str, Iterable[str]]) -> list[str]:

@@ -83,7 +83,8 @@ def _paired(left: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
 def _intro(args: argparse.Namespace) -> Iterable[str]:
     encoder = "from scratch" if args.encoder == "none" else f"`{args.encoder}`"
     return [
-        f"Mean ± standard deviation over seeds {args.seeds}; {args.limit} COLD training texts per run; encoder "
+        f"Mean ± standard deviation over seeds {args.seeds} (one seed: its value); at most {args.limit} COLD training "
+        f"texts per run; encoder "
         f"{encoder}; {args.warmup_epochs} warm-up and {args.joint_epochs} joint epochs, "
         f"{resolve_precision('auto', 'auto')}. All trainings of a seed go on from the same warm-up, on the same texts "
         "in the same order, and differ in the spans of GCLoss alone (first row: no GCLoss); ARCL off; hard labels but "
@@ -120,7 +121,7 @@ def _mark_cells(row: Mapping[str, Mapping[str, Any]]) -> list[str]:
         in_points(row["share_with_spans"]),
         f"{row['rows_for_gcloss']['mean']:.0f}",
         f"{row['spans_per_row']['mean']:.1f}",
-        f"{row['span_chars']['mean']:.1f} ± {row['span_chars']['standard_deviation']:.1f}",
+        in_points(row["span_chars"], scale=1),
         in_points(row["share_of_chars"]),
         in_points(row["character_f1"]),
         in_points(row["character_f1_both"]),
@@ -146,10 +147,13 @@ def _difference_lines(differences: Table) -> Iterable[str]:
         if cell["low"] is not None and not cell["low"] <= 0 <= cell["high"]
     ]
     n_all = len(differences) * len(MEASURES)
+    table = table_lines(MEASURES.values(), {pair: map(_signed, cells.values()) for pair, cells in differences.items()})
+    if all(cell["low"] is None for cells in differences.values() for cell in cells.values()):
+        return ["Differences in points; one seed, so that nothing says which would hold in another.", "", *table]
     return [
         "Differences in points, paired by seed: mean ± standard deviation (95 % interval of the mean, Student's t).",
         "",
-        *table_lines(MEASURES.values(), {pair: map(_signed, cells.values()) for pair, cells in differences.items()}),
+        *table,
         "",
         f"What holds: of {n_all} differences, those whose interval leaves out 0. About {round(n_all / 20)} would by "
         "chance if no source differed from another, and figures of one part move together.",
@@ -159,5 +163,8 @@ def _difference_lines(differences: Table) -> Iterable[str]:
 
 
 def _signed(cell: Mapping[str, Any]) -> str:
-    shown = f"{100 * cell['mean']:+z.1f} ± {100 * cell['standard_deviation']:.1f}"
-    return shown if cell["low"] is None else f"{shown} ({100 * cell['low']:+z.1f} to {100 * cell['high']:+z.1f})"
+    shown = f"{100 * cell['mean']:+z.1f}"
+    if cell["low"] is None:
+        return shown
+    low, high = (f"{100 * cell[end]:+z.1f}" for end in ("low", "high"))
+    return f"{shown} ± {100 * cell['standard_deviation']:.1f} ({low} to {high})"
