@@ -139,6 +139,14 @@ def test_with_ema_the_model_measured_and_written_is_the_average_up_to_the_best_e
     assert len(written.keys() & best.keys()) > 10
 
 
+@pytest.mark.parametrize(("ema_decay", "told"), [(0.0, False), (0.8, False), (0.99, True)])
+def test_an_average_that_keeps_its_start_is_told(
+    tmp_path: Path, mild: DataConfig, capsys: pytest.CaptureFixture[str], ema_decay: float, told: bool
+) -> None:
+    train(tiny_config(tmp_path / "run", mild, optim={"ema_decay": ema_decay}))
+    assert ("of what this training writes is the weights it begins with" in capsys.readouterr().err) is told
+
+
 @pytest.mark.parametrize("ema_decay", [0.0, 0.8])
 def test_the_model_at_the_end_of_the_warm_up_is_kept_beside_the_trained_one(
     tmp_path: Path, mild: DataConfig, weights_by_epoch: list[dict[str, torch.Tensor]], ema_decay: float

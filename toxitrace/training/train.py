@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import statistics
 from collections.abc import Sequence
@@ -35,10 +36,12 @@ from toxitrace.versions import package_versions
 
 # in the logs from the first step until the model is written: tells an unfinished run from the model of an earlier one
 UNFINISHED = "unfinished"
+_FIRST_WEIGHTS = 0.15
+"""Share of the first weights in an average from which on it is worth a word."""
 # what may change when a run is resumed; the data are compared by their hashes
 _MAY_CHANGE = {
     "": ("output", "seeds", "device", "resume", "tensorboard"),
-    "data": ("train", "dev", "spans", "rationales", "teacher", "workers"),
+    "data": ("train", "dev", "spans", "rationales", "teacher", "unlabelled", "workers"),
     "schedule": ("checkpoint_minutes", "max_time", "keep_warmup"),
 }
 
@@ -149,6 +152,7 @@ def train_one(config: TrainConfig, data: LabelledData, folder: Path, seed: int) 
         f"{counts.with_rationales} with rationales, {counts.doubtful} doubtful, {counts.truncated} cut; "
         f"{len(dev)} development texts; {data.unmatched} annotations of other texts"
     )
+    _tell_short_average(config, counts.rows)
     if is_first_process():
         begin_logs(logs, resume=config.resume)
         (logs / UNFINISHED).touch()
@@ -203,6 +207,18 @@ def _require_two_classes(counts: Preparation) -> None:
     if counts.positive in (0, counts.rows):
         kind = "toxic" if counts.positive else "non-toxic"
         raise DataError(f"all {counts.rows} training texts are {kind}; a classifier needs both kinds")
+
+
+def _tell_short_average(config: TrainConfig, n_rows: int) -> None:
+    """Say so where the average of the weights reaches back to the start."""
+    decay, schedule = config.optim.ema_decay, config.schedule
+    per_epoch = math.ceil(n_rows / config.data.batch_size / config.optim.accumulate)
+    left = decay ** (per_epoch * (schedule.warmup_epochs + schedule.joint_epochs)) if decay else 0.0
+    if left > _FIRST_WEIGHTS:
+        announce(
+            f"optim.ema_decay {decay} averages over some {1 / (1 - decay):,.0f} steps: {left:.0%} of what this "
+            "training writes is the weights it begins with; a smaller decay forgets them, 0 takes the last weights"
+        )
 
 
 def _scores(best: ModelCheckpoint, trainer: lightning.Trainer) -> dict[str, Any]:
