@@ -1,13 +1,12 @@
-"""Texts for self-training: what nobody labelled, as n-grams and encoders of the labelled texts judge it.
+"""Texts for self-training: what nobody labelled, as models of the labelled texts judge it.
 
     python scripts/self_training.py --config configs/default.yaml --texts configs/pretrain-small.yaml \
-        --models runs/teacher-encoders/fold-0 runs/teacher-encoders/fold-1 runs/teacher-encoders/fold-2 \
-        --output runs/self-training.jsonl --teacher runs/teacher-self-training.jsonl
+        --models runs/default-first --output runs/self-training.jsonl --teacher runs/teacher-self-training.jsonl
 
 The plain text of a pre-training recipe is cut into pieces at ends of sentences. Character n-grams, trained on the
-recipe's labelled texts, find the most suspicious pieces; as many again are drawn from the rest by ``--ordinary``. The
-mean of the n-grams' margin and the encoders' is the teacher's word: {"id", "text"} rows for `data.unlabelled` and
-{"id", "probability"} rows for `data.teacher`. No development text takes part.
+recipe's labelled texts, find the most suspicious pieces; others are drawn at random. The mean of the models' margins is
+the teacher's word: {"id", "text"} rows for `data.unlabelled`, {"id", "probability"} rows for `data.teacher`. No
+development text takes part.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--per-file", type=int, default=120_000, help="pieces of each file, drawn at random")
-    parser.add_argument("--suspicious", type=int, default=14_000, help="pieces the n-grams find most suspicious")
-    parser.add_argument("--ordinary", type=int, default=6_000, help="pieces drawn from the others")
+    parser.add_argument("--suspicious", type=int, default=16_000, help="pieces the n-grams find most suspicious")
+    parser.add_argument("--ordinary", type=int, default=14_000, help="pieces drawn from the others")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     quiet_libraries()
@@ -62,24 +61,23 @@ def main() -> None:
     texts = build_config(pretrain_parser().parse_args(["--config", args.texts]), PretrainConfig)
     seen = {one.text for one in known}
     found: list[dict[str, Any]] = []
+    suspicion: list[float] = []
     for path in corpus_files(texts.texts):
         if ".txt" in path.suffixes and texts.repeat.get(stem(path), 1):
             pieces = list(_pieces(path, seen))
             drawn = rng.permutation(len(pieces))[: args.per_file].tolist()
-            judged = _logit(ngrams.predict([pieces[i] for i in drawn])) if drawn else np.empty(0)
-            found += [
-                {"id": f"plain-{stem(path)}-{i}", "text": pieces[i], "margin": margin}
-                for i, margin in zip(drawn, judged.tolist(), strict=True)
-            ]
+            judged = ngrams.predict([pieces[i] for i in drawn]).tolist() if drawn else []
+            found += [{"id": f"plain-{stem(path)}-{i}", "text": pieces[i]} for i in drawn]
+            suspicion += judged
             print(f"{path.name}: {len(drawn):,} of {len(pieces):,} pieces", flush=True)
-    chosen = _choose([one["margin"] for one in found], args.suspicious, args.ordinary, rng)
+    chosen = _choose(suspicion, args.suspicious, args.ordinary, rng)
     rows = [found[i] for i in chosen]
-    margins = [np.array([one["margin"] for one in rows])]
+    margins: list[Floats] = []
     for folder in args.models:
         margins.append(toxitrace.load(folder).margins([one["text"] for one in rows]).astype(np.float64))
         print(f"{folder}: {len(rows):,} pieces judged", flush=True)
     probability = 1 / (1 + np.exp(-np.mean(margins, axis=0)))
-    _write(args.output, [{"id": one["id"], "text": one["text"]} for one in rows])
+    _write(args.output, rows)
     told = zip(rows, probability.tolist(), strict=True)
     _write(args.teacher, [{"id": one["id"], "probability": round(value, 6)} for one, value in told])
     print(f"{len(rows):,} texts, {np.mean(probability >= 0.5):.1%} judged toxic")
@@ -95,16 +93,11 @@ def _pieces(path: Path, seen: set[str]) -> Iterator[str]:
                 yield text
 
 
-def _choose(margins: list[float], n_suspicious: int, n_ordinary: int, rng: np.random.Generator) -> list[int]:
+def _choose(suspicion: list[float], n_suspicious: int, n_ordinary: int, rng: np.random.Generator) -> list[int]:
     """Numbers of the most suspicious pieces and of others at random, in the order of the files."""
-    order = np.argsort(-np.array(margins), kind="stable")
+    order = np.argsort(-np.array(suspicion), kind="stable")
     rest = rng.permutation(order[n_suspicious:])[:n_ordinary]
     return sorted([*order[:n_suspicious].tolist(), *rest.tolist()])
-
-
-def _logit(probability: Floats) -> Floats:
-    inside = np.clip(probability, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(inside / (1 - inside)), dtype=np.float64)
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
