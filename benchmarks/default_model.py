@@ -4,11 +4,10 @@
     python benchmarks/default_model.py --models runs/default exports/default
 
 The baseline learns three times: from COLD with its published labels, from the labelled data of configs/default.yaml
-with its soft labels, and from these and the recipe's unlabelled texts with the teacher's word, if
-scripts/self_training.py has written them. Everybody is scored on the same parts; differences to the second baseline are
-paired (bootstrap over texts). Macro-F1 takes a threshold from four fifths of dev_expert for the last fifth, five times:
-no text chooses its own. The epoch and the recipe of the model were chosen on dev_expert, its calibration and threshold
-too.
+with its soft labels, and from these and the texts that scripts/self_training.py found, with the model's word, if they
+are there. Everybody is scored on the same parts; differences to the second baseline are paired (bootstrap over texts).
+Macro-F1 takes a threshold from four fifths of dev_expert for the last fifth, five times: no text chooses its own. The
+epoch and the recipe of the model were chosen on dev_expert, its calibration and threshold too.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ Judge = Callable[[list[str]], Floats]
 BASELINE = "n-grams, same data and labels"
 SELF_TRAINED = "n-grams, those and the unlabelled texts"
 MACRO_F1 = "macro-F1"
+SELF_TRAINING = ("runs/self-training.jsonl", "runs/teacher-self-training.jsonl")  # scripts/self_training.py
 N_FOLDS, FALSE_ALARMS = 5, 0.10
 
 
@@ -116,13 +116,14 @@ def _baselines(config: str) -> dict[str, Judge]:
     published = NgramBaseline().fit([one.text for one in cold], [float(one.label or 0) for one in cold])
     same = NgramBaseline().fit([one.text for one in examples], soft)
     found = {"n-grams, COLD, published labels": published.predict, BASELINE: same.predict}
-    if data.unlabelled and all(Path(name).is_file() for name in (*data.unlabelled, *data.teacher)):
-        every = load_labelled(replace(data, clauses=False, disguises=0.0), 1)
-        told = [
+    if all(Path(name).is_file() for name in SELF_TRAINING):
+        texts, told = (Paths([name]) for name in SELF_TRAINING)
+        every = load_labelled(replace(data, unlabelled=texts, teacher=told, clauses=False, disguises=0.0), 1)
+        labels = [
             every.teacher[one.id] if one.label is None else label_to_learn(one, data.doubtful_label)
             for one in every.train
         ]
-        found[SELF_TRAINED] = NgramBaseline().fit([one.text for one in every.train], told).predict
+        found[SELF_TRAINED] = NgramBaseline().fit([one.text for one in every.train], labels).predict
     return found
 
 

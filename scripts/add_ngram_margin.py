@@ -4,12 +4,11 @@
         --words runs/words.txt --output runs/default-wide
 
 The n-grams learn from the recipe's training texts and soft labels, from a share of the texts with a word disguised
-(`toxitrace.data.disguises`), which here costs no training of the encoder, and from the recipe's unlabelled texts with
-the teacher's word as label; where there is a label the teacher has no say. How much they count beside the encoder is
-the ratio of two logistic weights on the recipe's development texts, and the encoder learns nothing new: its saliency
-stays the same to the last bit. What the n-grams say of each token is added to it when spans are cut, and a word's
-tokens are lifted to its heaviest one. Threshold and calibration begin anew, span parameters are the old model's: tune
-them.
+(`toxitrace.data.disguises`), which here costs no training of the encoder, and from ``--unlabelled`` texts with the
+teacher's word as label. How much they count beside the encoder is the ratio of two logistic weights on the recipe's
+development texts, and the encoder learns nothing new: its saliency stays the same to the last bit. What the n-grams say
+of each token is added to it when spans are cut, and a word's tokens are lifted to its heaviest one. Threshold and
+calibration begin anew, span parameters are the old model's: tune them.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from sklearn.linear_model import LogisticRegression
 import toxitrace
 from toxitrace.cli.settings_parser import build_config
 from toxitrace.cli.train import build_parser
-from toxitrace.config import TrainConfig
+from toxitrace.config import Paths, TrainConfig
 from toxitrace.data.load import LabelledData, load_labelled
 from toxitrace.data.prepare import label_to_learn
 from toxitrace.encoder import Classifier, load_classifier, save_classifier
@@ -53,6 +52,8 @@ def main() -> None:
     parser.add_argument("--max-ngrams", type=int, default=150_000)
     parser.add_argument("--inverse-l2", type=float, default=2.0, help="C of scikit-learn's LogisticRegression")
     parser.add_argument("--disguises", type=float, default=0.3, help="share of the texts that come again, disguised")
+    parser.add_argument("--unlabelled", nargs="+", default=[], help="texts to learn from as the --teacher judges them")
+    parser.add_argument("--teacher", nargs="+", default=[], help="what scripts/self_training.py wrote beside them")
     parser.add_argument("--evidence", type=float, default=0.25, help="ngram_evidence of the model's settings")
     parser.add_argument("--words", type=Path, help="what scripts/count_words.py wrote; without, words play no part")
     parser.add_argument("--word-share", type=float, default=0.7, help="word_share of the settings, with --words")
@@ -66,7 +67,11 @@ def main() -> None:
     if args.words and not args.words.is_file():
         raise SystemExit(f"--words {args.words} does not exist; make it with scripts/count_words.py")
     config = build_config(build_parser().parse_args(["--config", args.config]), TrainConfig)
-    data = load_labelled(replace(config.data, clauses=False, disguises=args.disguises), seed=1)
+    read = replace(
+        config.data, clauses=False, disguises=args.disguises,
+        unlabelled=Paths(args.unlabelled), teacher=Paths(args.teacher),
+    )  # fmt: skip
+    data = load_labelled(read, seed=1)
     soft = config.data.doubtful_label if config.data.soften_doubtful else None
     tokenizer = TextTokenizer.load(args.model, settings.fold)
     fitted = fit_ngram_margin(
@@ -80,7 +85,8 @@ def main() -> None:
     scale_margin(fitted.margin, weight)
     notes = {
         "ngrams": fitted.n_ngrams, "wanted": fitted.n_wanted, "buckets": args.buckets, "inverse_l2": args.inverse_l2,
-        "disguises": args.disguises, "weight": round(weight, 4),
+        "disguises": args.disguises, "unlabelled": sum(one.label is None for one in data.train),
+        "weight": round(weight, 4),
     }  # fmt: skip
     made = replace(
         settings, threshold=0.5, calibration=Calibration(), data_sha256=settings.data_sha256 | data.sha256,

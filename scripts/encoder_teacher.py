@@ -46,6 +46,7 @@ def main() -> None:
         data=replace(config.data, dev=Paths(), unlabelled=Paths(), rationales=Paths(), teacher=Paths([args.other])),
         encoder=replace(config.encoder, name=args.encoder or config.encoder.name),
         schedule=replace(config.schedule, warmup_epochs=1, joint_epochs=0),
+        optim=replace(config.optim, ema_decay=0.0),  # of a single epoch it would keep much of the first weights
         tensorboard=False,
     )
     data = load_labelled(config.data, args.seed)

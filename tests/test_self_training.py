@@ -56,13 +56,15 @@ def test_plain_text_is_cut_judged_and_learnt_from(tmp_path: Path) -> None:
     assert after["notes"]["rows"]["rows"] == before["notes"]["rows"]["rows"] + 4
     assert after["training"]["data"]["unlabelled"] == [str(found)]
     ngrams = [
-        json.loads((with_ngrams(tmp_path, config) / "toxitrace.json").read_text("utf-8"))["notes"]["ngram_margin"]
-        for config in (ROOT / "configs/smoke.yaml", tmp_path / "learn.yaml")
+        json.loads((with_ngrams(tmp_path, name, *more) / "toxitrace.json").read_text("utf-8"))["notes"]["ngram_margin"]
+        for name, more in (("first", []), ("second", ["--unlabelled", found, "--teacher", told]))
     ]
+    assert [one["unlabelled"] for one in ngrams] == [0, 4]
     assert ngrams[0]["wanted"] < ngrams[1]["wanted"]
 
 
-def with_ngrams(folder: Path, config: Path) -> Path:
-    output = folder / f"wide-{config.stem}"
-    run("scripts/add_ngram_margin.py", "--model", folder / "model", "--config", config, "--output", output)
+def with_ngrams(folder: Path, name: str, *more: object) -> Path:
+    output = folder / name
+    base = ["--model", folder / "model", "--config", "configs/smoke.yaml", "--output", output]
+    run("scripts/add_ngram_margin.py", *base, *more)
     return output
