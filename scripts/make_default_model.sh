@@ -39,7 +39,7 @@ if [ ! -e runs/teacher-self-training.jsonl ]; then
     --output runs/self-training.jsonl --teacher runs/teacher-self-training.jsonl
 fi
 "$python" scripts/add_ngram_margin.py --model runs/default-mean --config $recipe --words runs/words.txt \
-  --unlabelled runs/self-training.jsonl --teacher runs/teacher-self-training.jsonl --output runs/default-wide
+  --unlabelled runs/self-training.jsonl --teacher runs/teacher-self-training.jsonl --inverse-l2 4 --output runs/default-wide
 PYTHON=$python bash benchmarks/evaluate_cold.sh runs/default-wide default
 "$python" -m toxitrace export --model runs/default-wide --output exports/default --precision fp16
 "$python" benchmarks/default_model.py
