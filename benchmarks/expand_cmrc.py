@@ -1,6 +1,6 @@
 """Dense retrieval with our small encoder on Chinese questions (CMRC 2018, split dev), against BM25 and with it.
 
-    python benchmarks/expand_cmrc.py --encoder checkpoints/pretrained-small        # goes on where it was stopped
+    python benchmarks/expand_cmrc.py --encoder runs/pretrain-small        # goes on where it was stopped
     python benchmarks/expand_cmrc.py --expansions none                             # without the recorded expansions
     python benchmarks/expand_cmrc.py --smoke --work /tmp/w --output /tmp/expand_cmrc.json      # no figures
 
@@ -279,7 +279,7 @@ def noted(args: argparse.Namespace) -> dict[str, Any]:
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", default="checkpoints/pretrained-small", help="folder of the pre-trained encoder")
+    parser.add_argument("--encoder", default="runs/pretrain-small", help="folder of the pre-trained encoder")
     parser.add_argument(
         "--expansions",
         nargs="+",

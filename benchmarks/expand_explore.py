@@ -288,7 +288,7 @@ def _say(line: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", default="checkpoints/pretrained-small", help="folder of the pre-trained encoder")
+    parser.add_argument("--encoder", default="runs/pretrain-small", help="folder of the pre-trained encoder")
     parser.add_argument("--others", type=int, default=60_000, help="ordinary posts from elsewhere on the platform")
     parser.add_argument("--cold", type=int, help="posts of COLD; all of them if not given")
     parser.add_argument("--n-seeds", type=int, default=300, help="flagged posts that are searched from")

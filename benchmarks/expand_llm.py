@@ -358,7 +358,7 @@ def _told(log: Mapping[str, float]) -> None:
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", default="checkpoints/pretrained-small", help="zero-shot encoder: gives rewards")
+    parser.add_argument("--encoder", default="runs/pretrain-small", help="zero-shot encoder: gives rewards")
     parser.add_argument("--retriever", help="trained one, if it is there; default: seed 1 of expand_cmrc.py's")
     parser.add_argument("--cache", default=str(WORK / "vectors"), help="vectors of the windows")
     parser.add_argument("--work", type=Path, default=Path("runs/expand-llm"), help="folder of every stage's output")
