@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--disguises", type=float, default=0.3, help="share of the texts that come again, disguised")
     parser.add_argument("--unlabelled", nargs="+", default=[], help="texts to learn from as the --teacher judges them")
     parser.add_argument("--teacher", nargs="+", default=[], help="what scripts/self_training.py wrote beside them")
-    parser.add_argument("--evidence", type=float, default=0.25, help="ngram_evidence of the model's settings")
+    parser.add_argument("--evidence", type=float, default=0.15, help="ngram_evidence of the model's settings")
     parser.add_argument("--words", type=Path, help="what scripts/count_words.py wrote; without, words play no part")
     parser.add_argument("--word-share", type=float, default=0.7, help="word_share of the settings, with --words")
     args = parser.parse_args()
