@@ -84,8 +84,7 @@ def _intro(args: argparse.Namespace) -> Iterable[str]:
     encoder = "from scratch" if args.encoder == "none" else f"`{args.encoder}`"
     return [
         f"Mean ± standard deviation over seeds {args.seeds} (one seed: its value); at most {args.limit} COLD training "
-        f"texts per run; encoder "
-        f"{encoder}; {args.warmup_epochs} warm-up and {args.joint_epochs} joint epochs, "
+        f"texts per run; encoder {encoder}; {args.warmup_epochs} warm-up and {args.joint_epochs} joint epochs, "
         f"{resolve_precision('auto', 'auto')}. All trainings of a seed go on from the same warm-up, on the same texts "
         "in the same order, and differ in the spans of GCLoss alone (first row: no GCLoss); ARCL off; hard labels but "
         "in the last row; no epoch is chosen, each model is its last one.",

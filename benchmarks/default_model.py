@@ -119,10 +119,7 @@ def _baselines(config: str) -> dict[str, Judge]:
     if all(Path(name).is_file() for name in SELF_TRAINING):
         texts, told = (Paths([name]) for name in SELF_TRAINING)
         every = load_labelled(replace(data, unlabelled=texts, teacher=told, clauses=False, disguises=0.0), 1)
-        labels = [
-            every.teacher[one.id] if one.label is None else label_to_learn(one, data.doubtful_label)
-            for one in every.train
-        ]
+        labels = [label_to_learn(one, data.doubtful_label, every.teacher.get(one.id)) for one in every.train]
         found[SELF_TRAINED] = NgramBaseline().fit([one.text for one in every.train], labels).predict
     return found
 

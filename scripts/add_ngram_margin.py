@@ -76,7 +76,7 @@ def main() -> None:
     tokenizer = TextTokenizer.load(args.model, settings.fold)
     fitted = fit_ngram_margin(
         _ids(tokenizer, [one.text for one in data.train]),
-        [data.teacher[one.id] if one.label is None else label_to_learn(one, soft) for one in data.train],
+        [label_to_learn(one, soft, data.teacher.get(one.id)) for one in data.train],
         buckets=args.buckets, max_ngrams=args.max_ngrams, inverse_l2=args.inverse_l2,
     )  # fmt: skip
     texts = [one.text for one in data.dev]

@@ -52,8 +52,8 @@ def load_labelled(config: DataConfig, seed: int = 1) -> LabelledData:
     if not config.train:
         raise ConfigError("no training texts; name files with --data.train")
     train, files = _read_all(config.train)
-    extra, extra_files = _read_all(config.unlabelled, labelled=False, files=files)
-    train, files = [*train, *extra], files | extra_files
+    extra, files = _read_all(config.unlabelled, labelled=False, before=files)
+    train = [*train, *extra]
     ids = {example.id for example in train}
     rationales: dict[str, Rationales] = {}
     unmatched = 0
@@ -106,24 +106,23 @@ def hash_sources(sources: Iterable[str]) -> dict[str, str]:
 
 
 def _read_all(
-    paths: Iterable[str], *, labelled: bool = True, files: Mapping[str, str] | None = None
+    paths: Iterable[str], *, labelled: bool = True, before: Mapping[str, str] | None = None
 ) -> tuple[list[Example], dict[str, str]]:
-    """All examples, and the file of each by id.
+    """All examples, and the file of each by id, with those read before.
 
     Args:
         paths: of files.
         labelled: whether a row without label is an error; if not, no label is read at all.
-        files: ids read before and where, which may not come again.
+        before: the file of each text read earlier, whose ids may not come again.
     """
     examples: list[Example] = []
-    before, seen = files or {}, dict[str, str]()
+    seen = dict(before or {})
     for path in paths:
         rows = read_examples(path, label_from_spans=True) if labelled else _unlabelled(path)
         for example in rows:
-            if example.id in before or example.id in seen:
+            if example.id in seen:
                 raise DataError(
-                    f"{path}: id {example.id!r} was already used in {before.get(example.id) or seen[example.id]}; "
-                    "ids must be unique across files"
+                    f"{path}: id {example.id!r} was already used in {seen[example.id]}; ids must be unique across files"
                 )
             seen[example.id] = path
             examples.append(example)

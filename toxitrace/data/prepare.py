@@ -61,19 +61,29 @@ def is_doubtful(example: Example) -> bool:
     return example.spans is not None and bool(example.spans) != bool(example.label)
 
 
-def label_to_learn(example: Example, doubtful_label: float | None) -> float:
-    """The probability of toxicity that a labelled text is learnt with, before any teacher has a say.
+def label_to_learn(example: Example, doubtful_label: float | None, told: float | None = None) -> float:
+    """The probability of toxicity that a text is learnt with, before a teacher has a say in what is labelled.
 
     Args:
-        example: with a label.
+        example: with a label, or judged by a teacher.
         doubtful_label: for texts whose label and evidence disagree; None keeps the published label.
+        told: the teacher's probability, which stands in where there is no label.
+
+    Raises:
+        DataError: neither label nor teacher.
 
     >>> label_to_learn(Example("a", "今天天气不错", 1, spans=()), 0.4)
     0.4
     >>> label_to_learn(Example("b", "今天天气不错", 1), 0.4)
     1.0
+    >>> label_to_learn(Example("c", "今天天气不错", None), 0.4, told=0.3)
+    0.3
     """
-    return doubtful_label if doubtful_label is not None and is_doubtful(example) else float(example.label or 0)
+    if example.label is None:
+        if told is None:
+            raise DataError(f"id {example.id!r} has no label; expected 0 or 1: label the text or leave it out")
+        return told
+    return doubtful_label if doubtful_label is not None and is_doubtful(example) else float(example.label)
 
 
 def prepare_rows(
@@ -116,17 +126,13 @@ def prepare_rows(
     truncated = doubtful = 0
     for index, (example, text) in enumerate(zip(examples, tokens, strict=True)):
         told = teacher.get(example.id) if teacher else None
-        if example.label is None and told is None:
-            raise DataError(f"id {example.id!r} has no label; expected 0 or 1: label the text or leave it out")
+        target = label_to_learn(example, doubtful_label, told)
         if not len(text.token_ids):
             raise DataError(f"id {example.id!r} shows no character to learn from: remove the row")
-        if example.label is None and told is not None:
-            label, target = int(told >= 0.5), told
-        else:
-            label, target = int(example.label or 0), label_to_learn(example, doubtful_label)
-            doubtful += is_doubtful(example)
-            if told is not None:
-                target += teacher_weight * (told - target)
+        label = int(target >= 0.5) if example.label is None else example.label
+        doubtful += example.label is not None and is_doubtful(example)
+        if told is not None:  # without a label the target is what was told
+            target += teacher_weight * (told - target)
         truncated += len(text.token_ids) > content
         inner = spans_to_token_mask(example.spans or (), text.starts, text.ends)[:content]
         pro, con = sides.get(index, (none, none))
